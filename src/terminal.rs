@@ -66,7 +66,7 @@ const TRUE_COLOUR: [&str; 6] = [
 /// Terminals without colours.
 const MONO: [&str; 6] = ["dumb", "vt52", "vt100", "vt102", "vt220", "vt320"];
 
-/// The depth that these variables ask for, and which of them. `variable` gives none for one that is not set
+/// Returns the depth that these variables ask for, and which of them. `variable` gives none for one that is not set
 /// or empty.
 pub fn depth(variable: impl Fn(&str) -> Option<String>) -> (Depth, String) {
     if variable("NO_COLOR").is_some() {
@@ -115,7 +115,7 @@ pub fn is_dumb(variable: impl Fn(&str) -> Option<String>) -> bool {
     variable("TERM").is_some_and(|term| term == "dumb")
 }
 
-/// The marker that these variables let be drawn, and which of them.
+/// Returns the marker that these variables let be drawn, and which of them.
 pub fn marker(variable: impl Fn(&str) -> Option<String>) -> (Marker, String) {
     // The console's fonts have 256 or 512 glyphs; few hold the signs of the map.
     let bare = variable("TERM").filter(|term| term == "linux" || depth_of(term) == Depth::Mono);
@@ -137,7 +137,7 @@ pub(crate) fn speaks_unicode() -> bool {
     language(set).is_none_or(|(_, language)| is_unicode(&language))
 }
 
-/// The variable that decides on the language, by POSIX the strongest that is set, and its value.
+/// Returns the variable that decides on the language, by POSIX the strongest that is set, and its value.
 /// `variable` gives none for one that is not set or empty.
 fn language(variable: impl Fn(&str) -> Option<String>) -> Option<(&'static str, String)> {
     let names = ["LC_ALL", "LC_CTYPE", "LANG"];

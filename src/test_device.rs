@@ -32,7 +32,7 @@ macro_rules! test_device {
     };
 }
 
-/// The device, if it opened; panics where it did not and ISOLOSS_TEST_DEVICE says that it must.
+/// Returns the device, if it opened; panics where it did not and ISOLOSS_TEST_DEVICE says that it must.
 #[cfg(any(feature = "cuda", feature = "metal"))]
 pub(crate) fn opened(
     name: &str,

@@ -65,7 +65,7 @@ pub struct KeptRecord {
 }
 
 impl KeptRecord {
-    /// Time at which the file in the run was changed.
+    /// Returns the time at which the file in the run was changed.
     #[must_use]
     pub fn modified(&self) -> SystemTime {
         let (seconds, nanos) = self.modified;
@@ -75,7 +75,7 @@ impl KeptRecord {
             .unwrap_or(SystemTime::UNIX_EPOCH)
     }
 
-    /// True for a record that names a path below the run and a hash; others were not written by this
+    /// Returns true for a record that names a path below the run and a hash; others were not written by this
     /// program.
     pub(super) fn is_valid(&self) -> bool {
         use std::path::Component;
@@ -89,19 +89,19 @@ impl KeptRecord {
             && self.content.bytes().all(|c| c.is_ascii_hexdigit())
     }
 
-    /// Name of the copy's file.
+    /// Returns the name of the copy's file.
     pub(super) fn copy_name(&self) -> String {
         format!("{}.safetensors", self.content)
     }
 
-    /// Name of the record's file: one content may be saved under several paths.
+    /// Returns the name of the record's file: one content may be saved under several paths.
     pub(super) fn name(&self) -> String {
         let path = blake3::hash(self.path.as_os_str().as_encoded_bytes()).to_hex();
         let short = |text: &str| text.get(..16).unwrap_or_default().to_owned();
         format!("{}-{}.json", short(&path), short(&self.content))
     }
 
-    /// The content as a run's history knows it; `copy` is its file in the cache.
+    /// Returns the content as a run's history knows it; `copy` is its file in the cache.
     #[must_use]
     pub fn seen(&self, run: &Path, copy: PathBuf) -> Seen {
         Seen {
@@ -132,7 +132,7 @@ impl KeptRecord {
         }
     }
 
-    /// The record of a content that was seen, at its step; `None` until its weights were read. `key` names
+    /// Returns the record of a content that was seen, at its step; `None` until its weights were read. `key` names
     /// the state dict that was taken.
     #[must_use]
     pub fn of(seen: &Seen, step: u64, run: &Path, key: Option<&str>) -> Option<Self> {
@@ -161,7 +161,7 @@ impl KeptRecord {
     }
 }
 
-/// Seconds and nanoseconds since 1970, as they are recorded.
+/// Returns the seconds and nanoseconds since 1970, as they are recorded.
 fn since_1970(time: SystemTime) -> (u64, u32) {
     let since = time.duration_since(SystemTime::UNIX_EPOCH);
     since.map_or((0, 0), |since| (since.as_secs(), since.subsec_nanos()))

@@ -35,7 +35,7 @@ pub(super) struct RunFile {
     pub(super) run: PathBuf,
 }
 
-/// Every run of which something is kept, by path.
+/// Returns every run of which something is kept, by path.
 #[must_use]
 pub fn list() -> Vec<CachedRun> {
     let folders = root().and_then(|root| fs::read_dir(root).ok());
@@ -49,7 +49,7 @@ pub fn list() -> Vec<CachedRun> {
     runs
 }
 
-/// The run of a cache folder; `None` for a folder that is none.
+/// Returns the run of a cache folder; `None` for a folder that is none.
 fn cached(folder: &Path) -> Option<CachedRun> {
     let text = regular::read_text(&folder.join(RUN), LARGEST).ok()?;
     let RunFile { run } = serde_json::from_str(&text).ok()?;

@@ -53,15 +53,15 @@ impl CacheError {
     }
 }
 
-/// The folder that holds a folder for each run; `None` if the user has no home.
+/// Returns the folder that holds a folder for each run; `None` if the user has no home.
 #[must_use]
 pub fn root() -> Option<PathBuf> {
     let folders = ProjectDirs::from("", "", "isoloss")?;
     Some(folders.cache_dir().join("runs"))
 }
 
-/// The folder of a run: its name for people, a hash of its path for the program. `None` if the user has no home,
-/// or if that lies in the run, where nothing is written.
+/// Returns the folder of a run: its name for people, a hash of its path for the program. `None` if the user has no
+/// home, or if that lies in the run, where nothing is written.
 #[must_use]
 pub fn folder_of(run: &Path) -> Option<PathBuf> {
     let run = real(run);
@@ -75,7 +75,7 @@ pub fn folder_of(run: &Path) -> Option<PathBuf> {
     Some(root.join(format!("{name}-{}", hash.get(..16)?)))
 }
 
-/// The absolute path without links, so that a run is found under every name it has.
+/// Returns the absolute path without links, so that a run is found under every name it has.
 #[must_use]
 pub fn real(run: &Path) -> PathBuf {
     std::fs::canonicalize(run)

@@ -28,7 +28,7 @@ pub enum KeepLimit {
 }
 
 impl KeepLimit {
-    /// Bytes that may lie in `folder`, which need not be there yet. By default 2 GiB, 256 MiB on a network
+    /// Returns the bytes that may lie in `folder`, which need not be there yet. By default 2 GiB, 256 MiB on a network
     /// file system, and never more than a twentieth of what is free.
     #[must_use]
     pub fn bytes(self, folder: &Path) -> u64 {

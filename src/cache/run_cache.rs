@@ -62,7 +62,7 @@ impl RunCache {
         &self.records
     }
 
-    /// The contents that were kept of the files and the state dict of a choice, as a run's history knows
+    /// Returns the contents that were kept of the files and the state dict of a choice, as a run's history knows
     /// them.
     #[must_use]
     pub fn seen(&self, run: &Path, choice: &RunChoice) -> Vec<Seen> {
@@ -70,7 +70,7 @@ impl RunCache {
         self.chosen(choice).map(seen).collect()
     }
 
-    /// The same, with the points on the path that live sessions thinned out of it.
+    /// Returns the same, with the points on the path that live sessions thinned out of it.
     #[must_use]
     pub fn seen_unthinned(&self, run: &Path, choice: &RunChoice) -> Vec<Seen> {
         let seen = |record: &KeptRecord| {
@@ -93,19 +93,19 @@ impl RunCache {
         self.records = records(&self.folder);
     }
 
-    /// The folder of the copies.
+    /// Returns the folder of the copies.
     #[must_use]
     pub fn folder(&self) -> &Path {
         &self.folder
     }
 
-    /// Bytes that may be kept.
+    /// Returns the bytes that may be kept.
     #[must_use]
     pub fn room(&self) -> u64 {
         self.room
     }
 
-    /// Bytes that are kept: a content that several records name counts once.
+    /// Returns the bytes that are kept: a content that several records name counts once.
     #[must_use]
     pub fn bytes(&self) -> u64 {
         let mut contents: Vec<(&str, u64)> = self
@@ -119,7 +119,7 @@ impl RunCache {
         bytes.fold(0, u64::saturating_add)
     }
 
-    /// The copy of a record.
+    /// Returns the copy of a record.
     #[must_use]
     pub fn copy_of(&self, record: &KeptRecord) -> PathBuf {
         self.folder.join(record.copy_name())
@@ -216,7 +216,7 @@ impl RunCache {
         copy::write_small(&path, &serde_json::to_vec(memory).unwrap_or_default())
     }
 
-    /// The path of a choice as it was drawn last; `None` if nobody wrote that down.
+    /// Returns the path of a choice as it was drawn last; `None` if nobody wrote that down.
     #[must_use]
     pub fn memory(&self, choice: &RunChoice) -> Option<PathMemory> {
         let path = self.folder.join(memory_name(choice));
@@ -278,7 +278,7 @@ impl RunCache {
         self.records.get(self.position(checkpoint)?)?.hyper
     }
 
-    /// Index of the record of a checkpoint.
+    /// Returns the index of the record of a checkpoint.
     fn position(&self, checkpoint: &Checkpoint) -> Option<usize> {
         self.records.iter().position(|record| {
             let path = &checkpoint.path;
@@ -313,8 +313,8 @@ impl RunCache {
     }
 }
 
-/// Name of the file that says how the path of a choice was drawn: other files or another state dict have a path
-/// of their own.
+/// Returns the name of the file that says how the path of a choice was drawn: other files or another state dict have a
+/// path of their own.
 fn memory_name(choice: &RunChoice) -> String {
     if *choice == RunChoice::default() {
         return "path.json".into();
@@ -323,7 +323,7 @@ fn memory_name(choice: &RunChoice) -> String {
     format!("path-{}.json", hash.get(..16).unwrap_or_default())
 }
 
-/// The records of a folder that name copies which are there, in order of arrival.
+/// Returns the records of a folder that name copies which are there, in order of arrival.
 fn records(folder: &Path) -> Vec<KeptRecord> {
     let entries = fs::read_dir(folder).into_iter().flatten().flatten();
     let paths = entries.map(|entry| entry.path());
@@ -359,7 +359,7 @@ mod tests {
         "step_20.safetensors",
     ];
 
-    /// A run of checkpoints that are fixtures under names of their own.
+    /// Returns a run of checkpoints that are fixtures under names of their own.
     fn run(folder: &Path, names: &[&str]) -> Vec<Seen> {
         let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/digits-run");
         let mut files: Vec<_> = fs::read_dir(fixtures)

@@ -9,7 +9,7 @@ pub(super) struct OnPath {
     pub(super) bytes: u64,
 }
 
-/// Indices of the copies to remove so that `surplus` bytes become free, in order of removal. Each time the
+/// Returns the indices of the copies to remove so that `surplus` bytes become free, in order of removal. Each time the
 /// one goes whose neighbours are nearest to each other along the path; the first and the last stay.
 pub(super) fn removals(path: &[OnPath], mut surplus: u64) -> Vec<usize> {
     let mut left: Vec<usize> = (0..path.len()).collect();
@@ -26,7 +26,7 @@ pub(super) fn removals(path: &[OnPath], mut surplus: u64) -> Vec<usize> {
     removed
 }
 
-/// Indices of `surplus` points to take off a path, given the length of the path up to each.
+/// Returns the indices of `surplus` points to take off a path, given the length of the path up to each.
 #[must_use]
 pub fn evenly_thinned(lengths: &[f64], surplus: usize) -> Vec<usize> {
     let point = |&at: &f64| OnPath { at, bytes: 1 };

@@ -83,7 +83,7 @@ pub(super) struct Chosen {
 }
 
 impl Chosen {
-    /// A screen that looks so, with these keys.
+    /// Returns a screen that looks so, with these keys.
     pub(super) fn begin(self, keymap: Keymap, invocation: Invocation) -> Begin {
         let mut app = App::new(self.look).with_keys(keymap).of(invocation);
         app.warn(self.wrong);
@@ -100,7 +100,7 @@ impl AppearanceOptions {
         self.chosen(self.depth(), self.marker(), by_ground)
     }
 
-    /// The same for pictures that are written into files: whoever opens them has all colours and characters,
+    /// Returns the same for pictures that are written into files: whoever opens them has all colours and characters,
     /// whatever terminal this one is.
     pub(super) fn choose_for_files(&self) -> Chosen {
         let reason = || "files have all of them".to_owned();
@@ -174,7 +174,7 @@ impl AppearanceOptions {
     }
 }
 
-/// A theme that is there: built in, or a file of the user's.
+/// Returns a theme that is there: built in, or a file of the user's.
 fn theme(name: &str) -> Result<String, String> {
     let themes = Themes::built_in(Depth::TrueColor);
     let folder = themes_folder();
@@ -224,7 +224,7 @@ fn by_ground(themes: &mut Themes) -> (String, Vec<KeyEvent>) {
     (reason, answer.typed)
 }
 
-/// The terminal's ground, where there is a terminal to be asked.
+/// Returns the terminal's ground, where there is a terminal to be asked.
 fn ask() -> background::BackgroundAnswer {
     let consoles = ["linux", "dumb"];
     let is_console = variable("TERM").is_none_or(|term| consoles.contains(&term.as_str()));

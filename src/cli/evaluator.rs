@@ -37,7 +37,7 @@ impl EvaluatorArgs {
         self.evaluator.is_some()
     }
 
-    /// The evaluator with the samples that are asked for.
+    /// Returns the evaluator with the samples that are asked for.
     pub(super) fn options(
         &self,
         split: Split,

@@ -264,7 +264,7 @@ impl FrameWriter {
     }
 }
 
-/// Name of the frame that was written last.
+/// Returns the name of the frame that was written last.
 fn latest(format: Format) -> String {
     format!("latest.{}", format.ending())
 }
@@ -296,7 +296,7 @@ fn is_own(bytes: &[u8], whole: usize) -> bool {
         })
 }
 
-/// Bytes up to the end of the last whole line.
+/// Returns the bytes up to the end of the last whole line.
 fn whole_lines(bytes: &[u8]) -> usize {
     let end = bytes.iter().rposition(|byte| *byte == b'\n');
     end.map_or(0, |end| end + 1)
@@ -326,7 +326,7 @@ mod tests {
     use crate::session::{CheckpointLine, CheckpointState, Finding};
     use crate::weights::Trajectory;
 
-    /// A snapshot that has a line for each of these steps.
+    /// Returns a snapshot that has a line for each of these steps.
     fn snapshot(steps: &[u64]) -> Snapshot {
         let line = |step: &u64| CheckpointLine {
             step: Some(*step),

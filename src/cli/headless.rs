@@ -65,7 +65,7 @@ impl HeadlessOptions {
         self.out.as_ref().map_or(Ok(()), inside)
     }
 
-    /// The folder for frames and lines of a run, where one was asked for.
+    /// Returns the folder for frames and lines of a run, where one was asked for.
     pub(super) fn keeper(&self, run: &Path) -> anyhow::Result<Option<FrameWriter>> {
         let Some(folder) = &self.out else {
             return Ok(None);

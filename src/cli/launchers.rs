@@ -56,8 +56,8 @@ fn launcher(text: &str) -> Result<Launcher, String> {
 }
 
 impl Launcher {
-    /// The command with the worker's own in it: word by word where {} is a word, quoted for a shell within one or where a
-    /// shell takes that one word as its script.
+    /// Returns the command with the worker's own in it: word by word where {} is a word, quoted for a shell within one
+    /// or where a shell takes that one word as its script.
     fn around(&self, own: &[OsString]) -> Vec<OsString> {
         let quoted = || {
             let words = own.iter().map(|word| word.to_string_lossy());

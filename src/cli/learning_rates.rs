@@ -10,7 +10,7 @@ use crate::run::{Checkpoint, Hyper, LogClock, Logged, scan};
 use super::options::KeyOption;
 use super::warn;
 
-/// The rate at each of these checkpoints of a run; what is wrong with its log is said on stderr.
+/// Returns the rate at each of these checkpoints of a run; what is wrong with its log is said on stderr.
 pub(super) fn of(run: &Path, key: &KeyOption, members: &[Checkpoint]) -> Vec<Option<f64>> {
     let own = saved(run, members);
     if own.iter().all(Option::is_some) {
@@ -25,18 +25,18 @@ pub(super) fn drops(run: &Path, key: &KeyOption, members: &[Checkpoint]) -> Vec<
     hyper::drops(&of(run, key, members))
 }
 
-/// The same by a log that was read.
+/// Returns the same by a log that was read.
 pub(super) fn drops_with(run: &Path, members: &[Checkpoint], logged: &[Logged]) -> Vec<usize> {
     hyper::drops(&with_logged(saved(run, members), logged))
 }
 
-/// The rates that the checkpoints themselves hold.
+/// Returns the rates that the checkpoints themselves hold.
 fn saved(run: &Path, members: &[Checkpoint]) -> Vec<Option<f64>> {
     let own = settings(run, members).into_iter();
     own.map(|hyper| hyper.learning_rate).collect()
 }
 
-/// The settings of training that checkpoints of a run tell, or told before they went.
+/// Returns the settings of training that checkpoints of a run tell, or told before they went.
 pub(super) fn settings(run: &Path, members: &[Checkpoint]) -> Vec<Hyper> {
     let has_kept = members.iter().any(|member| member.kept.is_some());
     let cache = has_kept.then(|| RunCache::open(run, KeepLimit::Auto));
@@ -49,7 +49,7 @@ pub(super) fn settings(run: &Path, members: &[Checkpoint]) -> Vec<Hyper> {
     members.iter().map(of).collect()
 }
 
-/// The rates that the checkpoints hold, and for the others what the log tells.
+/// Returns the rates that the checkpoints hold, and for the others what the log tells.
 fn with_logged(own: Vec<Option<f64>>, logged: &[Logged]) -> Vec<Option<f64>> {
     let logged = logged.iter().map(|logged| logged.rate);
     let rates = own.into_iter().zip(logged.chain(repeat(None)));

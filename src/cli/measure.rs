@@ -169,7 +169,7 @@ fn each(bar: &ProgressBar, counted: Step) -> impl Fn(Step) {
     }
 }
 
-/// The checkpoint that `--origin` names: `last` or a step.
+/// Returns the checkpoint that `--origin` names: `last` or a step.
 pub(super) fn origin(
     name: &str,
     members: &[Checkpoint],

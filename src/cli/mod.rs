@@ -57,7 +57,7 @@ struct Cli {
     command: Command,
 }
 
-/// The settings that the command line has.
+/// Returns the settings that the command line has.
 #[must_use]
 pub fn settings() -> Settings {
     Settings::of(&Cli::command())
@@ -148,14 +148,14 @@ fn understand(arguments: &[OsString]) -> anyhow::Result<(Cli, Keymap)> {
     Ok((cli, config.keymap().clone()))
 }
 
-/// The arguments with one more option behind the command.
+/// Returns the arguments with one more option behind the command.
 fn with_option(arguments: &[OsString], option: OsString) -> Vec<OsString> {
     let mut arguments = arguments.to_vec();
     arguments.insert(arguments.len().min(2), option);
     arguments
 }
 
-/// The run or checkpoint that a command is about: what stands first behind it.
+/// Returns the run or checkpoint that a command is about: what stands first behind it.
 fn run_of<'a>(definition: &clap::Command, name: &str, matches: &'a ArgMatches) -> Option<&'a Path> {
     let command = definition.find_subcommand(name)?;
     let named = command.get_positionals().find(|one| one.get_id() == "run");
@@ -178,7 +178,7 @@ fn failure(error: &anyhow::Error) -> u8 {
     if usage { 2 } else { 1 }
 }
 
-/// A runtime on this thread, with I/O and time.
+/// Returns a runtime on this thread, with I/O and time.
 fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
     tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -210,7 +210,7 @@ fn is_slip(first: &OsString, cli: &clap::Command) -> bool {
     commands.any(|command| near(command.get_name())) && !Path::new(first).exists()
 }
 
-/// An error with its causes, as far as it does not tell them itself.
+/// Returns an error with its causes, as far as it does not tell them itself.
 fn sentence(error: &anyhow::Error) -> String {
     let mut text = error.to_string();
     for cause in error.chain().skip(1).map(ToString::to_string) {

@@ -43,7 +43,7 @@ pub(super) struct KeyOption {
 }
 
 impl KeyOption {
-    /// The choice among a run's files.
+    /// Returns the choice among a run's files.
     pub(super) fn choice(&self) -> RunChoice {
         RunChoice {
             key: self.key.clone(),
@@ -468,7 +468,7 @@ fn open_run(run: &Path, key: &KeyOption, steps: Option<Steps>) -> anyhow::Result
     chosen(checkpoints, left, steps, run)
 }
 
-/// The checkpoints that `--steps` chooses: of the path, and where it has none there, of what it left.
+/// Returns the checkpoints that `--steps` chooses: of the path, and where it has none there, of what it left.
 fn chosen(
     path: Vec<Checkpoint>,
     left: Vec<Checkpoint>,

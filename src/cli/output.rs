@@ -150,8 +150,8 @@ impl OutputOptions {
         self.out.as_deref().filter(|out| !stdout.contains(out))
     }
 
-    /// Characters across of the terminal, or what COLUMNS says where stdout is none; `None` if neither is known, and for
-    /// files, whose text is known again by its lines.
+    /// Returns the characters across of the terminal, or what COLUMNS says where stdout is none; `None` if neither is
+    /// known, and for files, whose text is known again by its lines.
     fn columns(&self) -> Option<usize> {
         if self.file().is_some() {
             return None;
@@ -246,7 +246,7 @@ fn paper() -> Option<Palette> {
     themes.current().palette()
 }
 
-/// The folder of a file, without links.
+/// Returns the folder of a file, without links.
 fn real_folder(file: &Path) -> anyhow::Result<PathBuf> {
     let folder = match file.parent() {
         Some(parent) if parent != Path::new("") => parent,
@@ -262,7 +262,7 @@ fn real_folder(file: &Path) -> anyhow::Result<PathBuf> {
     })
 }
 
-/// Folders beside a checkpoint that was named: its own, and that of its folder where this is one of a run.
+/// Returns the folders beside a checkpoint that was named: its own, and that of its folder where this is one of a run.
 fn beside(checkpoint: &Path) -> anyhow::Result<Vec<PathBuf>> {
     let mut folders = Vec::new();
     if checkpoint.is_file() {

@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 
-/// A bar over `total` evaluations. It is hidden when stderr is no terminal.
+/// Returns a bar over `total` evaluations. It is hidden when stderr is no terminal.
 #[must_use]
 pub(super) fn bar(what: &'static str, total: usize) -> ProgressBar {
     styled(
@@ -14,7 +14,7 @@ pub(super) fn bar(what: &'static str, total: usize) -> ProgressBar {
     )
 }
 
-/// The same where measuring ends as soon as the picture stands, which may be long before `most` evaluations.
+/// Returns the same where measuring ends as soon as the picture stands, which may be long before `most` evaluations.
 #[must_use]
 pub(super) fn at_most(what: &'static str, most: usize) -> ProgressBar {
     styled(
@@ -24,7 +24,7 @@ pub(super) fn at_most(what: &'static str, most: usize) -> ProgressBar {
     )
 }
 
-/// A bar over weights that are read, four bytes each; how many is said once it is known.
+/// Returns a bar over weights that are read, four bytes each; how many is said once it is known.
 #[must_use]
 pub(super) fn weights() -> ProgressBar {
     styled(

@@ -219,7 +219,7 @@ fn text(words: Option<&StyledStr>) -> String {
     words.map_or_else(String::new, |words| escaped(&words.to_string()))
 }
 
-/// A cell of a table.
+/// Returns a cell of a table.
 fn escaped(words: &str) -> String {
     words.replace('|', "\\|").replace('\n', " ")
 }

@@ -113,7 +113,7 @@ fn tolerance(text: &str) -> Result<f64, String> {
 }
 
 impl EffortOptions {
-    /// An empty surface over these lines, which rests within the tolerance.
+    /// Returns an empty surface over these lines, which rests within the tolerance.
     pub(super) fn surface(self, [x, y]: [Vec<f64>; 2]) -> Surface {
         Surface::new(x, y).with_tolerance(self.tolerance)
     }
@@ -128,7 +128,7 @@ impl EffortOptions {
 }
 
 impl GridOptions {
-    /// The grid's lines, where the user did not say `lines` a side over `window`.
+    /// Returns the grid's lines, where the user did not say `lines` a side over `window`.
     pub(super) fn lines(&self, window: [[f64; 2]; 2], lines: usize) -> [Vec<f64>; 2] {
         let spread = |axis: Option<Axis>, [min, max]: [f64; 2]| {
             let axis = axis.unwrap_or(Axis { min, max, lines });
@@ -188,7 +188,7 @@ impl PlaneOptions {
         self.finish(path, chosen, (measure, &[run]))
     }
 
-    /// The principal plane of two runs of one architecture, through a checkpoint of the first.
+    /// Returns the principal plane of two runs of one architecture, through a checkpoint of the first.
     pub(super) fn shared_scene(
         &self,
         runs: [(&Path, Vec<Checkpoint>); 2],
@@ -378,7 +378,7 @@ fn architecture(shape: &RunShape) -> String {
     }
 }
 
-/// The principal components of a path, which must have left its line; else how far it came.
+/// Returns the principal components of a path, which must have left its line; else how far it came.
 fn principal(path: &ReadPath) -> Result<Directions, String> {
     let singular = path.fit.trajectory.singular.iter();
     let components = singular.filter(|sigma| **sigma > 0.0).count();
@@ -397,12 +397,12 @@ fn principal(path: &ReadPath) -> Result<Directions, String> {
 }
 
 impl Scene {
-    /// Coordinates of the checkpoints.
+    /// Returns the coordinates of the checkpoints.
     pub(super) fn coordinates(&self) -> Vec<[f64; 2]> {
         self.places.iter().map(|place| place.0).collect()
     }
 
-    /// The window that is drawn where the user names none.
+    /// Returns the window that is drawn where the user names none.
     pub(super) fn window(&self) -> [[f64; 2]; 2] {
         match self.spec.directions {
             Directions::Principal { .. } => survey::window(&self.coordinates(), MARGIN),
@@ -410,7 +410,7 @@ impl Scene {
         }
     }
 
-    /// The grid's lines, where the user does not say.
+    /// Returns the grid's lines, where the user does not say.
     pub(super) fn lines(&self, grid: &GridOptions) -> [Vec<f64>; 2] {
         grid.lines(self.window(), LINES)
     }
@@ -450,7 +450,7 @@ impl Scene {
         Ok((complement.add_to(&grid), Some(fidelity)))
     }
 
-    /// The loss of every checkpoint and of its projection onto the plane.
+    /// Returns the loss of every checkpoint and of its projection onto the plane.
     pub(super) fn measure_path(
         &self,
         measuring: &mut Measuring,

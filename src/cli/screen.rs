@@ -33,7 +33,7 @@ pub(super) struct Begin {
     pub(super) typed: Vec<KeyEvent>,
 }
 
-/// The screen of a session beside others.
+/// Returns the screen of a session beside others.
 pub(super) fn show_session(
     begin: Begin,
     session: &Session,

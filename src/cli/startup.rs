@@ -64,7 +64,7 @@ pub(super) fn set_environment() {
 /// Stacks of a worker's threads, in bytes: the graph of a deep network is taken down by recursion.
 const STACKS: (&str, u64) = ("RUST_MIN_STACK", 64 << 20);
 
-/// The environment of a worker process beside that of this one, so that it need not start anew.
+/// Returns the environment of a worker process beside that of this one, so that it need not start anew.
 pub(super) fn of_worker() -> Vec<(String, OsString)> {
     let stacks = (STACKS.0.to_owned(), STACKS.1.to_string().into());
     let keep_graph = (KEEP_GRAPH.to_owned(), "1".into());
@@ -73,7 +73,7 @@ pub(super) fn of_worker() -> Vec<(String, OsString)> {
     environment
 }
 
-/// Threads of computations that the user or [`set_environment`] has chosen.
+/// Returns the threads of computations that the user or [`set_environment`] has chosen.
 pub(super) fn threads() -> usize {
     let chosen = std::env::var(THREADS).ok();
     let chosen = chosen.and_then(|chosen| chosen.parse().ok());
@@ -136,7 +136,7 @@ pub(super) fn tell_panics() {
     }));
 }
 
-/// The sentence about a panic, in which what is hidden is written out.
+/// Returns the sentence about a panic, in which what is hidden is written out.
 fn mistake(message: &str, place: Option<&Location<'_>>) -> String {
     let place = place.map_or(String::new(), |place| format!(" ({place})"));
     visible::line(&format!("stopped by a mistake: {message}{place}")).into_owned()
@@ -171,7 +171,7 @@ impl Write for OneLine {
     }
 }
 
-/// The log's file, to write on at its end.
+/// Returns the log's file, to write on at its end.
 pub(super) fn open_log() -> Option<File> {
     let path = log_path()?;
     let mut options = File::options();
@@ -186,7 +186,7 @@ pub(super) fn open_log() -> Option<File> {
     file.metadata().ok()?.is_file().then_some(file)
 }
 
-/// File of the log, in a folder that is there.
+/// Returns the file of the log, in a folder that is there.
 pub(super) fn log_path() -> Option<PathBuf> {
     Some(state_folder()?.join("isoloss.log"))
 }
@@ -198,7 +198,7 @@ pub(super) fn is_first_time() -> bool {
     mark.is_some_and(|mark| File::create_new(mark).is_ok())
 }
 
-/// The user's state folder, which is there.
+/// Returns the user's state folder, which is there.
 fn state_folder() -> Option<PathBuf> {
     let folders = ProjectDirs::from("", "", "isoloss")?;
     let folder = folders.state_dir().unwrap_or_else(|| folders.cache_dir());

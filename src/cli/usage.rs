@@ -36,7 +36,7 @@ fn is_printed(help: &clap::Error) -> bool {
     }
 }
 
-/// Values of isoloss's own variables in which something is hidden.
+/// Returns the values of isoloss's own variables in which something is hidden.
 fn variables() -> Vec<String> {
     let own = env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("ISOLOSS_"));
     own.map(|(_, value)| value.to_string_lossy().into_owned())
@@ -67,7 +67,7 @@ fn shown(
     Some(visible::lines(&with_values(text, variables)).into_owned())
 }
 
-/// The text with these values written out, and the parts of which only one may be shown.
+/// Returns the text with these values written out, and the parts of which only one may be shown.
 fn with_values(mut text: String, values: &[String]) -> String {
     for value in values {
         for part in std::iter::once(&**value).chain(value.split(',')) {

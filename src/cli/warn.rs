@@ -45,7 +45,7 @@ pub(super) fn left_out(reasons: &[impl Display]) {
     }
 }
 
-/// The first few of several sentences that begin with a file each, and how many more there are; those that
+/// Returns the first few of several sentences that begin with a file each, and how many more there are; those that
 /// differ in the file alone are one.
 pub(super) fn summarized(sentences: &[impl Display]) -> Vec<String> {
     let mut kinds: Vec<(String, usize)> = Vec::new();

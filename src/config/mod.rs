@@ -99,13 +99,13 @@ impl Config {
         }
     }
 
-    /// Sentences about settings that were not taken, and why.
+    /// Returns the sentences about settings that were not taken, and why.
     #[must_use]
     pub fn remarks(&self) -> &[String] {
         &self.remarks
     }
 
-    /// The files that were read.
+    /// Returns the files that were read.
     #[must_use]
     pub fn files(&self) -> &[File] {
         &self.files
@@ -119,7 +119,7 @@ impl Config {
             .find(|(value, _)| value.name == setting)
     }
 
-    /// The keys in force.
+    /// Returns the keys in force.
     #[must_use]
     pub fn keymap(&self) -> &Keymap {
         &self.keymap

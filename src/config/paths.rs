@@ -36,7 +36,7 @@ impl ConfigPaths {
         Self { user, run: places }
     }
 
-    /// A sentence about each file beside the run that another user left there: it does not count.
+    /// Returns a sentence about each file beside the run that another user left there: it does not count.
     #[must_use]
     pub fn passed_over(&self) -> Vec<String> {
         let there = self.run.iter().filter(|path| path.exists());
@@ -49,7 +49,7 @@ impl ConfigPaths {
             .collect()
     }
 
-    /// The files that are there and count; later ones override earlier ones.
+    /// Returns the files that are there and count; later ones override earlier ones.
     #[must_use]
     pub fn found(&self) -> Vec<PathBuf> {
         let run = self.run.iter().find(|path| path.exists() && is_own(path));
@@ -103,7 +103,7 @@ pub(super) fn is_private(_: &Path) -> bool {
     false
 }
 
-/// The folder of a run; for a checkpoint, the one that it lies in. It is empty for the working directory.
+/// Returns the folder of a run; for a checkpoint, the one that it lies in. It is empty for the working directory.
 fn own(run: &Path) -> PathBuf {
     let folder = if run.is_file() {
         run.parent()
@@ -114,7 +114,7 @@ fn own(run: &Path) -> PathBuf {
     folder.strip_prefix(".").unwrap_or(folder).to_path_buf()
 }
 
-/// The folder that a run's folder lies in.
+/// Returns the folder that a run's folder lies in.
 fn parent(folder: &Path) -> Option<PathBuf> {
     if folder.file_name().is_some() {
         return folder.parent().map(Path::to_path_buf);

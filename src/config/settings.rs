@@ -35,13 +35,13 @@ pub struct Effective {
     pub source: String,
 }
 
-/// The name of an option that is a setting.
+/// Returns the name of an option that is a setting.
 fn setting(option: &Arg) -> Option<&str> {
     option.get_env().and(option.get_long())
 }
 
 impl Settings {
-    /// All settings of all commands of a command line.
+    /// Returns all settings of all commands of a command line.
     #[must_use]
     pub fn of(cli: &Command) -> Self {
         let mut settings: Vec<Setting> = Vec::new();
@@ -60,7 +60,7 @@ impl Settings {
         Self(settings)
     }
 
-    /// Their names.
+    /// Returns their names.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.0.iter().map(|setting| setting.name.as_str())
     }
@@ -145,7 +145,7 @@ impl Settings {
     }
 }
 
-/// A command line whose settings have the defaults that the files say.
+/// Returns a command line whose settings have the defaults that the files say.
 #[must_use]
 pub fn with_defaults(cli: Command, config: &Config) -> Command {
     cli.mut_subcommands(|command| command.mut_args(|option| with_default(option, config)))
@@ -197,7 +197,7 @@ fn reason(error: &Error, value: &str) -> String {
     }
 }
 
-/// The name that was probably meant.
+/// Returns the name that was probably meant.
 pub(super) fn nearest<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     let distances = known.map(|known| (strsim::damerau_levenshtein(name, known), known));
     let (distance, known) = distances.min()?;

@@ -178,7 +178,7 @@ impl Reader<'_> {
         });
     }
 
-    /// A path that is not absolute is meant from the folder of the file.
+    /// Returns a path that is not absolute is meant from the folder of the file.
     fn beside(&self, name: &str, text: String) -> String {
         // The weights of classes may stand themselves in the place of their file.
         let is_list = text
@@ -292,7 +292,7 @@ fn unknown_action(name: &str) -> String {
     }
 }
 
-/// The entries of a table as they stand in the file.
+/// Returns the entries of a table as they stand in the file.
 fn in_order<'a, 'b>(table: &'b DeTable<'a>) -> Vec<Item<'a, 'b>> {
     let mut items: Vec<_> = table.iter().collect();
     items.sort_by_key(|(name, _)| name.span().start);

@@ -30,7 +30,7 @@ impl Dataset {
             .collect()
     }
 
-    /// The column of this name; the target too, where the loss is in the model.
+    /// Returns the column of this name; the target too, where the loss is in the model.
     fn named(&self, name: &str) -> Option<&Column> {
         let mut columns = self.inputs.iter().chain(&self.target);
         columns.find(|column| column.name == name)
@@ -46,7 +46,7 @@ impl Dataset {
         rest.collect()
     }
 
-    /// An argument that only one of the remaining columns can be.
+    /// Returns an argument that only one of the remaining columns can be.
     fn next_by_shape(
         &self,
         wanted: &[Argument],
@@ -99,8 +99,8 @@ fn remedy((name, shape, is_integer): &Argument, columns: &[&Column]) -> String {
     }
 }
 
-/// True if the column is what the model takes: where that is one vector of floats, an image of as many too, row by
-/// row.
+/// Returns true if the column is what the model takes: where that is one vector of floats, an image of as many too, row
+/// by row.
 fn fits((_, shape, is_integer): &Argument, column: &Column) -> bool {
     if column.is_integer() != *is_integer {
         return false;
@@ -111,7 +111,7 @@ fn fits((_, shape, is_integer): &Argument, column: &Column) -> bool {
     is_same || !is_integer && shape[..] == [Some(column.row())]
 }
 
-/// An argument in words, e.g. `input_ids of (batch, 12) whole numbers`.
+/// Returns an argument in words, e.g. `input_ids of (batch, 12) whole numbers`.
 fn words((name, shape, is_integer): &Argument) -> String {
     let extents = shape.iter().map(|extent| match extent {
         Some(extent) => extent.to_string(),
@@ -163,7 +163,7 @@ mod tests {
         )
     }
 
-    /// The names of the matched columns, or the error.
+    /// Returns the names of the matched columns, or the error.
     fn said(inputs: Vec<Column>, wanted: &[Argument]) -> String {
         let target = Some(column("labels", &[], true));
         let data = Dataset::of("d", inputs, target);

@@ -53,12 +53,12 @@ pub(super) struct Rows {
 }
 
 impl Rows {
-    /// Mean of all elements.
+    /// Returns the mean of all elements.
     pub(super) fn mean(&self) -> f64 {
         self.sum / self.count.max(1) as f64
     }
 
-    /// Mean and standard deviation of each column of a table.
+    /// Returns the mean and standard deviation of each column of a table.
     pub(super) fn columns(&self) -> impl Iterator<Item = [f64; 2]> {
         let count = self.count as f64 / self.columns.len().max(1) as f64;
         self.columns.iter().map(move |[sum, squares]| {
@@ -83,7 +83,7 @@ impl Rows {
 }
 
 impl Kind {
-    /// Bytes of an element.
+    /// Returns the bytes of an element.
     pub(super) fn size(self) -> usize {
         match self {
             Self::Bool | Self::U8 | Self::I8 => 1,
@@ -93,7 +93,7 @@ impl Kind {
         }
     }
 
-    /// True of whole numbers and truth values.
+    /// Returns true of whole numbers and truth values.
     pub(super) fn is_integer(self) -> bool {
         !matches!(self, Self::F16 | Self::Bf16 | Self::F32 | Self::F64)
     }
@@ -115,7 +115,7 @@ impl Kind {
         }
     }
 
-    /// An element in little-endian order as a float: exact for those and for whole numbers below 2²⁴.
+    /// Returns an element in little-endian order as a float: exact for those and for whole numbers below 2²⁴.
     pub(super) fn value(self, bytes: [u8; 8]) -> f32 {
         let [a, b, c, d, ..] = bytes;
         match self {
@@ -137,7 +137,7 @@ impl Kind {
 }
 
 impl Head {
-    /// Number of rows: the first extent.
+    /// Returns the number of rows: the first extent.
     pub(super) fn rows(&self) -> usize {
         self.shape.first().copied().unwrap_or(1)
     }
@@ -147,8 +147,8 @@ impl Head {
         self.shape.iter().skip(1).product()
     }
 
-    /// Number of elements, an extent of zero counted as one, so that it bounds every product of extents; `None` if that
-    /// is more than memory has addresses.
+    /// Returns the number of elements, an extent of zero counted as one, so that it bounds every product of extents;
+    /// `None` if that is more than memory has addresses.
     pub(super) fn bound(&self) -> Option<usize> {
         let mut extents = self.shape.iter().map(|extent| (*extent).max(1));
         extents.try_fold(1, usize::checked_mul)

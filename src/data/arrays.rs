@@ -27,10 +27,10 @@ const HEAD: u64 = 100_000_000;
 
 /// A file of named arrays.
 pub(super) trait Arrays {
-    /// The names of all.
+    /// Returns the names of all.
     fn names(&self) -> Vec<String>;
 
-    /// The head of one, and its data. The file holds as many bytes as the head asks for, as far as is known.
+    /// Returns the head of one, and its data. The file holds as many bytes as the head asks for, as far as is known.
     fn open(&mut self, name: &str) -> Result<(Head, Box<dyn Read + '_>), DataError>;
 }
 
@@ -220,7 +220,7 @@ pub(super) fn single(path: &Path) -> Box<dyn Arrays + '_> {
     Box::new(Npy { path })
 }
 
-/// The name of a file without its ending.
+/// Returns the name of a file without its ending.
 pub(super) fn stem(path: &Path) -> String {
     let stem = path.file_stem().map(|name| name.to_string_lossy());
     stem.map_or_else(|| "arrays".into(), std::borrow::Cow::into_owned)
@@ -252,7 +252,7 @@ pub(super) fn of_split(folder: &Path, split: Split) -> Result<Option<PathBuf>, D
     }
 }
 
-/// Names in a sentence that stays short.
+/// Returns the names in a sentence that stays short.
 pub(super) fn listed(names: &[String]) -> String {
     match names.get(TOLD..) {
         Some(rest @ [_, ..]) => format!("{} … and {} more", names[..TOLD].join(", "), rest.len()),

@@ -56,7 +56,7 @@ pub(super) fn read_file(path: &Path) -> Result<Vec<u8>, DataError> {
     })
 }
 
-/// A set of this name, without images so far.
+/// Returns a set of this name, without images so far.
 pub(super) fn empty(name: &str) -> Images {
     Images {
         name: name.into(),

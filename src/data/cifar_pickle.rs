@@ -71,7 +71,7 @@ impl<'a> Batch<'a> {
         found.ok_or_else(|| self.invalid(format!("a dict with {key}"), "none"))
     }
 
-    /// One whole number for each image.
+    /// Returns one whole number for each image.
     fn labels(&self, key: &str, classes: u32) -> Result<Vec<u32>, DataError> {
         let values = self.pickle.values(self.get(key)?);
         let values = values.ok_or_else(|| self.invalid(format!("a list {key}"), "none"))?;
@@ -116,7 +116,7 @@ mod tests {
     use super::super::{DataRequest, load};
     use super::*;
 
-    /// Folders written by make_cifar.py: two batches of three images of CIFAR-10, and four of CIFAR-100.
+    /// Returns the folders written by make_cifar.py: two batches of three images of CIFAR-10, and four of CIFAR-100.
     fn fixture(name: &str) -> PathBuf {
         Path::new(env!("CARGO_MANIFEST_DIR"))
             .join("tests/fixtures/cifar")

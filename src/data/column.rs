@@ -21,7 +21,7 @@ pub struct Column {
 }
 
 impl ColumnValues {
-    /// Number of elements.
+    /// Returns the number of elements.
     #[must_use]
     pub fn len(&self) -> usize {
         match self {
@@ -30,7 +30,7 @@ impl ColumnValues {
         }
     }
 
-    /// True if there is no element.
+    /// Returns true if there is no element.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
@@ -58,25 +58,25 @@ impl Column {
         }
     }
 
-    /// Number of elements of a sample.
+    /// Returns the number of elements of a sample.
     #[must_use]
     pub fn row(&self) -> usize {
         self.shape.iter().product()
     }
 
-    /// Number of samples.
+    /// Returns the number of samples.
     #[must_use]
     pub fn samples(&self) -> usize {
         self.values.len() / self.row().max(1)
     }
 
-    /// True if its numbers are whole ones.
+    /// Returns true if its numbers are whole ones.
     #[must_use]
     pub fn is_integer(&self) -> bool {
         matches!(self.values, ColumnValues::I64(_))
     }
 
-    /// The samples at these places, as a column of the same name.
+    /// Returns the samples at these places, as a column of the same name.
     pub(super) fn taken(&self, chosen: &[usize]) -> Self {
         let row = self.row();
         Self {
@@ -90,7 +90,7 @@ impl Column {
     }
 }
 
-/// The rows of these numbers.
+/// Returns the rows of these numbers.
 fn rows<T: Copy>(values: &[T], row: usize, chosen: &[usize]) -> Vec<T> {
     let of = |&at: &usize| values.get(at * row..(at + 1) * row).unwrap_or_default();
     chosen.iter().flat_map(of).copied().collect()

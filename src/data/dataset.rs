@@ -69,7 +69,7 @@ impl Dataset {
         *hasher.finalize().as_bytes()
     }
 
-    /// Number of samples.
+    /// Returns the number of samples.
     #[must_use]
     pub fn samples(&self) -> usize {
         let mut columns = self.inputs.iter().chain(&self.target);
@@ -99,7 +99,7 @@ impl Dataset {
         }
     }
 
-    /// Class of each sample; `None` if the target is something else.
+    /// Returns the class of each sample; `None` if the target is something else.
     #[must_use]
     pub fn labels(&self) -> Option<Vec<u32>> {
         let target = self.target.as_ref()?;
@@ -122,7 +122,8 @@ impl Dataset {
         }
     }
 
-    /// Number of classes: one more than the largest label of the whole split, 0 if the target has no classes.
+    /// Returns the number of classes: one more than the largest label of the whole split, 0 if the target has no
+    /// classes.
     #[must_use]
     pub fn classes(&self) -> usize {
         self.classes
@@ -151,7 +152,7 @@ impl Dataset {
         }
     }
 
-    /// The same samples, their pixels normalized by other figures.
+    /// Returns the same samples, their pixels normalized by other figures.
     #[must_use]
     pub fn rescaled(&self, scale: &PixelScale) -> Self {
         let mut rescaled = Self {

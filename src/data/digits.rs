@@ -17,7 +17,7 @@ const SIDE: usize = 8;
 /// The brightest pixel.
 const FULL: f32 = 16.0;
 
-/// The digits of a split, pixels 0 to 1.
+/// Returns the digits of a split, pixels 0 to 1.
 pub(super) fn read(split: Split) -> Images {
     let mut text = String::new();
     // The bytes are part of the program: were they damaged, the number of rows would be 0 and the

@@ -61,7 +61,7 @@ pub(super) fn find(folder: &Path, split: Split) -> Result<Option<(PathBuf, Files
     Ok(found.pop())
 }
 
-/// The files of a split by the names that are in use.
+/// Returns the files of a split by the names that are in use.
 fn named(folder: &Path, split: Split) -> Option<Files> {
     let stems: &[&str] = match split {
         Split::Train => &["train"],

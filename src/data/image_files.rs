@@ -83,7 +83,7 @@ fn read_whole(source: &Path, split: Split) -> Result<Images, DataError> {
     }
 }
 
-/// The first few names of a folder, for an error message.
+/// Returns the first few names of a folder, for an error message.
 fn listing(folder: &Path) -> String {
     let entries = std::fs::read_dir(folder)
         .map(|entries| entries.flatten().collect::<Vec<_>>())

@@ -31,7 +31,7 @@ impl Images {
         self.shape.iter().product()
     }
 
-    /// Mean of all pixels.
+    /// Returns the mean of all pixels.
     pub(super) fn brightness(&self) -> f32 {
         let sum: f64 = self.pixels.iter().map(|&pixel| f64::from(pixel)).sum();
         (sum / self.pixels.len().max(1) as f64) as f32

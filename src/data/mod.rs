@@ -141,7 +141,7 @@ pub enum TokenType {
 }
 
 impl DataRequest {
-    /// All training samples of a source, in the order of the file.
+    /// Returns all training samples of a source, in the order of the file.
     #[must_use]
     pub fn whole(source: impl Into<PathBuf>) -> Self {
         Self {
@@ -281,7 +281,7 @@ impl DataError {
 }
 
 impl Split {
-    /// The word that `--split` takes.
+    /// Returns the word that `--split` takes.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -290,7 +290,7 @@ impl Split {
         }
     }
 
-    /// The other part.
+    /// Returns the other part.
     #[must_use]
     pub fn other(self) -> Self {
         match self {

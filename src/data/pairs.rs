@@ -79,7 +79,7 @@ fn scale(rows: &Rows, kind: Kind, layout: AxisOrder) -> f32 {
     }
 }
 
-/// Names of images and labels that a split may have, the likeliest first.
+/// Returns the names of images and labels that a split may have, the likeliest first.
 fn candidates(split: &str) -> Vec<(String, String)> {
     let mut pairs = vec![
         (format!("x_{split}"), format!("y_{split}")),

@@ -63,7 +63,7 @@ const MOST_SHOWN: usize = 4;
 const SAME: f32 = 2e-3;
 
 impl PixelScale {
-    /// The same figures, however they are called.
+    /// Returns the same figures, however they are called.
     #[must_use]
     pub fn is_like(&self, other: &Self) -> bool {
         let near = |a: &[f32], b: &[f32]| {
@@ -92,7 +92,7 @@ impl PixelScale {
         }
     }
 
-    /// The figures in words, e.g. `mean 0.286 std 0.353 (fashion-mnist)`.
+    /// Returns the figures in words, e.g. `mean 0.286 std 0.353 (fashion-mnist)`.
     #[must_use]
     pub fn words(&self) -> String {
         if self.mean.len() > MOST_SHOWN {
@@ -138,7 +138,7 @@ pub(super) fn popular(name: &str, channels: usize, own: &PixelScale) -> Vec<Pixe
     found
 }
 
-/// The figures, once where all channels have the same.
+/// Returns the figures, once where all channels have the same.
 pub(super) fn list(values: &[f32]) -> String {
     let same = values.iter().all(|value| *value == values[0]);
     let shown = if same {

@@ -28,7 +28,7 @@ pub(super) fn check(path: &Path, total: usize, request: &DataRequest) -> Result<
     Err(DataError::invalid(path, expected, count.to_string()))
 }
 
-/// The places of the samples that are asked for, ascending.
+/// Returns the places of the samples that are asked for, ascending.
 pub(super) fn chosen(total: usize, request: &DataRequest) -> Vec<usize> {
     let count = match request.count {
         Count::At(count) if count < total => count,

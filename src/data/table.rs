@@ -54,7 +54,7 @@ fn uniform(source: String, mean: f32, std: f32) -> PixelScale {
     }
 }
 
-/// Each feature with mean 0 and standard deviation 1; a constant one is not divided.
+/// Returns each feature with mean 0 and standard deviation 1; a constant one is not divided.
 fn standardized(columns: &[[f64; 2]]) -> Option<PixelScale> {
     let mean: Vec<f32> = columns.iter().map(|[mean, _]| *mean as f32).collect();
     let std = columns.iter().map(|[_, std]| *std as f32);

@@ -108,7 +108,7 @@ impl<'a> Text<'a> {
         })
     }
 
-    /// The ids of these blocks, and those that follow them.
+    /// Returns the ids of these blocks, and those that follow them.
     fn read(&self, chosen: &[usize]) -> Result<(Vec<i64>, Vec<i64>), DataError> {
         let size = self.token.size();
         let mut bytes = vec![0; (self.block + 1) * size];

@@ -215,7 +215,7 @@ mod tests {
         (folder, names)
     }
 
-    /// Loss and accuracy of a checkpoint in evaluation mode, by the network that is recognized.
+    /// Returns the loss and accuracy of a checkpoint in evaluation mode, by the network that is recognized.
     fn measure(path: &Path, samples: &Dataset) -> (f64, f64) {
         let tensors: HashMap<String, Tensor> = safetensors::load(path, &Device::Cpu).unwrap();
         let infos: Vec<TensorInfo> = tensors

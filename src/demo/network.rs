@@ -118,7 +118,7 @@ impl ResNet {
         parameters.collect()
     }
 
-    /// Every tensor that PyTorch would save, in its order.
+    /// Returns every tensor that PyTorch would save, in its order.
     pub(super) fn state_dict(&self) -> Result<Vec<Named>> {
         let batches = Tensor::new(self.batches, &Device::Cpu)?;
         let members = self.tensors.iter();
@@ -131,7 +131,7 @@ impl ResNet {
 }
 
 impl Parameter {
-    /// Its numbers; `None` for the number of batches.
+    /// Returns its numbers; `None` for the number of batches.
     fn tensor(&self) -> Option<&Tensor> {
         match &self.value {
             Kept::Parameter(variable) => Some(variable.as_tensor()),
@@ -141,7 +141,7 @@ impl Parameter {
     }
 }
 
-/// The state dict of an untrained network.
+/// Returns the state dict of an untrained network.
 fn first_weights(rng: &mut ChaCha8Rng, channels: usize, classes: usize) -> Result<Vec<Parameter>> {
     let mut tensors = Vec::new();
     let stem = [WIDTHS[0], channels, 3];
@@ -171,7 +171,7 @@ fn first_weights(rng: &mut ChaCha8Rng, channels: usize, classes: usize) -> Resul
     Ok(tensors)
 }
 
-/// A convolution without bias, and its batch norm.
+/// Returns a convolution without bias, and its batch norm.
 fn conv_norm(
     rng: &mut ChaCha8Rng,
     conv: &str,

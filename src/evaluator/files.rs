@@ -46,7 +46,7 @@ impl SentPlane {
         Ok(own)
     }
 
-    /// Path of the file of the origin, of `x` or of `y`.
+    /// Returns the path of the file of the origin, of `x` or of `y`.
     pub(super) fn file(&self, name: &str) -> PathBuf {
         let name = format!("{}-{name}.safetensors", self.id);
         self.folder.path().join(name)
@@ -77,7 +77,7 @@ impl SentWeights {
 /// Beginning of the names of folders, before the number of the process.
 const PREFIX: &str = "isoloss-";
 
-/// A folder of its own with room for so many bytes, which nobody else can read.
+/// Returns a folder of its own with room for so many bytes, which nobody else can read.
 fn folder(bytes: usize) -> io::Result<TempDir> {
     let prefix = format!("{PREFIX}{}-", std::process::id());
     let builder = || {

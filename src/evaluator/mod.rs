@@ -77,7 +77,7 @@ impl std::str::FromStr for EvaluatorCommand {
 }
 
 impl EvaluatorCommand {
-    /// The program and its arguments.
+    /// Returns the program and its arguments.
     #[must_use]
     pub fn words(&self) -> &[String] {
         &self.0

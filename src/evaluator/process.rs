@@ -148,7 +148,7 @@ impl Process {
         }
     }
 
-    /// Number of the process.
+    /// Returns the number of the process.
     pub(crate) fn id(&self) -> u32 {
         self.child.id()
     }
@@ -312,7 +312,7 @@ impl Stderr {
     }
 }
 
-/// A program's own words, cut to what a sentence has room for.
+/// Returns a program's own words, cut to what a sentence has room for.
 pub(crate) fn shortened(text: &str) -> String {
     let mut told: String = text.chars().take(TOLD).collect();
     if told.len() < text.len() {

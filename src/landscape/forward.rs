@@ -95,7 +95,7 @@ impl Forward {
         })
     }
 
-    /// The sums of a batch in evaluation mode.
+    /// Returns the sums of a batch in evaluation mode.
     pub(super) fn totals(
         &self,
         weights: &Weights,
@@ -105,7 +105,7 @@ impl Forward {
         self.of_output(&output, batch)
     }
 
-    /// The sums of a batch in training mode: batch norm normalizes by the batch's own statistics.
+    /// Returns the sums of a batch in training mode: batch norm normalizes by the batch's own statistics.
     pub(super) fn training_totals(
         &self,
         weights: &Weights,
@@ -115,7 +115,7 @@ impl Forward {
         self.of_output(&output, batch)
     }
 
-    /// The output for a batch in evaluation mode, with all digits.
+    /// Returns the output for a batch in evaluation mode, with all digits.
     pub(super) fn exact_output(
         &self,
         weights: &Weights,
@@ -132,7 +132,7 @@ impl Forward {
         Ok(self.loss.totals(output, &batch.target)?)
     }
 
-    /// The sum of the losses of a batch, differentiable twice; in training mode if that is asked for.
+    /// Returns the sum of the losses of a batch, differentiable twice; in training mode if that is asked for.
     pub(super) fn sum(
         &self,
         weights: &Weights,
@@ -148,7 +148,7 @@ impl Forward {
         Ok(self.loss.sum(&output, &batch.target)?)
     }
 
-    /// The same weights with batch norm's running statistics taken anew from these samples, all as one batch
+    /// Returns the same weights with batch norm's running statistics taken anew from these samples, all as one batch
     /// (docs/math.md 12): PyTorch's after one pass in training mode with momentum 1.
     pub(super) fn recalibrated(
         &self,
@@ -158,7 +158,7 @@ impl Forward {
         Ok(weights.with(self.statistics(weights, batch)?))
     }
 
-    /// The statistics that batch norm takes of a batch in training mode, by the slot of the running ones.
+    /// Returns the statistics that batch norm takes of a batch in training mode, by the slot of the running ones.
     pub(super) fn statistics(
         &self,
         weights: &Weights,
@@ -193,12 +193,12 @@ impl PreparedBatch {
         self.inputs.inputs()
     }
 
-    /// Number of samples.
+    /// Returns the number of samples.
     pub(super) fn samples(&self) -> usize {
         self.target.dims().first().copied().unwrap_or(0)
     }
 
-    /// The samples themselves.
+    /// Returns the samples themselves.
     pub(super) fn batch(&self) -> Batch {
         Batch {
             inputs: self.inputs.inputs().to_vec(),

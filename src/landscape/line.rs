@@ -38,7 +38,7 @@ const REFINEMENTS: usize = 7;
 /// The smaller part of a golden section.
 const GOLDEN: f64 = 0.381_966_011_250_105;
 
-/// The barrier, refined beyond the grid: golden sections between the neighbours of its highest point.
+/// Returns the barrier, refined beyond the grid: golden sections between the neighbours of its highest point.
 ///
 /// # Errors
 /// Those of `measure`, the loss at α.

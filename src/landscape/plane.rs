@@ -35,12 +35,12 @@ impl DevicePlane {
         })
     }
 
-    /// Number that distinguishes the plane from others.
+    /// Returns the number that distinguishes the plane from others.
     pub(super) fn id(&self) -> TensorId {
         self.rows.id()
     }
 
-    /// θ* + α·dx + β·dy. On the CPU this is the matrix product (1, α, β)·(θ*; dx; dy), in one pass over
+    /// Returns θ* + α·dx + β·dy. On the CPU this is the matrix product (1, α, β)·(θ*; dx; dy), in one pass over
     /// memory. A GPU's products may be rounded to fewer digits than f32 has, which small steps need, so
     /// there it is summed.
     ///

@@ -47,7 +47,7 @@ pub fn settled(criterion: &Criterion, data: &Dataset, model: &str) -> Criterion 
     settled
 }
 
-/// True if each of a sample's targets but the last is the token behind its own.
+/// Returns true if each of a sample's targets but the last is the token behind its own.
 fn is_shifted(input: &Column, target: &Column, ignore: i64) -> bool {
     let (ColumnValues::I64(tokens), ColumnValues::I64(targets)) = (&input.values, &target.values)
     else {
@@ -101,7 +101,7 @@ impl<'a> Source<'a> {
         })
     }
 
-    /// The samples of a range.
+    /// Returns the samples of a range.
     pub(super) fn batch(
         &self,
         range: Range<usize>,
@@ -209,7 +209,7 @@ fn argument(input: &Input) -> Argument {
     (input.name.clone(), extents, input.kind != Kind::Float)
 }
 
-/// Extents of a sample as the model takes it: an image may be wanted as one vector.
+/// Returns the extents of a sample as the model takes it: an image may be wanted as one vector.
 fn sample(column: &Column, wanted: &[Option<usize>]) -> Vec<usize> {
     if wanted.len() == column.shape.len() {
         column.shape.clone()
@@ -218,7 +218,8 @@ fn sample(column: &Column, wanted: &[Option<usize>]) -> Vec<usize> {
     }
 }
 
-/// The column that the model should give: the data's own, or the tokens themselves if the loss is of the next one.
+/// Returns the column that the model should give: the data's own, or the tokens themselves if the loss is of the next
+/// one.
 fn target<'a>(
     data: &'a Dataset,
     loss: &Loss,
@@ -264,7 +265,7 @@ fn shape(samples: usize, extents: &[usize]) -> Vec<usize> {
 }
 
 impl Batch {
-    /// Number of samples.
+    /// Returns the number of samples.
     pub(super) fn samples(&self) -> usize {
         self.target.dims().first().copied().unwrap_or(0)
     }
@@ -286,7 +287,7 @@ impl Batch {
         })
     }
 
-    /// All samples of some batches as one.
+    /// Returns all samples of some batches as one.
     pub(super) fn cat(batches: &[Self]) -> candle_core::Result<Self> {
         let count = batches.first().map_or(0, |first| first.inputs.len());
         let of = |i: usize| {

@@ -31,7 +31,7 @@ pub(super) fn check_targets(target: &Tensor) -> Result<(), LossError> {
     })
 }
 
-/// The loss of each number, differentiable twice: (1 − t)x + (1 + (p − 1)t)·ln(1 + e⁻ˣ).
+/// Returns the loss of each number, differentiable twice: (1 − t)x + (1 + (p − 1)t)·ln(1 + e⁻ˣ).
 pub(super) fn terms(
     positive: Option<&[f32]>,
     output: &Tensor,

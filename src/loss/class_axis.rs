@@ -78,13 +78,13 @@ impl ClassAxis {
     }
 }
 
-/// The extents without those of one dimension.
+/// Returns the extents without those of one dimension.
 fn lacks(output: &[usize], axis: usize) -> Vec<usize> {
     let others = output.iter().enumerate().filter(|(at, _)| *at != axis);
     others.map(|(_, extent)| *extent).collect()
 }
 
-/// The targets that an output takes.
+/// Returns the targets that an output takes.
 fn expected(output: &[usize], may_be_probabilities: bool) -> String {
     if output.len() < 2 {
         return "an output (N, classes)".into();

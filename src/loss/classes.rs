@@ -99,7 +99,7 @@ impl ClassLoss<'_> {
         })
     }
 
-    /// The outputs of all positions but the last and the ids of all but the first, where ids are those of the
+    /// Returns the outputs of all positions but the last and the ids of all but the first, where ids are those of the
     /// input.
     pub(super) fn shifted(
         self,
@@ -114,7 +114,7 @@ impl ClassLoss<'_> {
         Ok((before, target.narrow(1, 1, length)?))
     }
 
-    /// A row of scores for each item, in the order of the ids.
+    /// Returns a row of scores for each item, in the order of the ids.
     pub(super) fn rows(self, output: &Tensor) -> Result<Tensor, LossError> {
         let (axis, last) = (self.axis.axis, output.rank().saturating_sub(1));
         let classes = output.dim(axis)?;
@@ -134,7 +134,7 @@ impl ClassLoss<'_> {
         })
     }
 
-    /// The ids of the items that count.
+    /// Returns the ids of the items that count.
     pub(super) fn ids(self, target: &Tensor, classes: usize) -> Result<Ids, LossError> {
         if target.dtype().is_float() {
             return Err(LossError::Kind {
@@ -327,13 +327,13 @@ impl Logs {
         Ok(Self { above, normalizer })
     }
 
-    /// The negative logarithm of each item's own class.
+    /// Returns the negative logarithm of each item's own class.
     fn costs(&self, ids: &Ids) -> candle_core::Result<Tensor> {
         &self.normalizer - ids.own(&self.above)?
     }
 }
 
-/// True for each row of which the own class is the one that it tells.
+/// Returns true for each row of which the own class is the one that it tells.
 fn first_of_largest(rows: &Tensor, ids: &Ids) -> candle_core::Result<Vec<bool>> {
     let max = rows.max_keepdim(D::Minus1)?;
     let own = host_values::numbers(&ids.own(rows)?)?;
@@ -376,12 +376,12 @@ fn floats(target: &Tensor) -> Result<Tensor, LossError> {
     })
 }
 
-/// Numbers in the type and on the device of a tensor.
+/// Returns the numbers in the type and on the device of a tensor.
 fn vector(numbers: &[f32], like: &Tensor) -> candle_core::Result<Tensor> {
     Tensor::new(numbers, like.device())?.to_dtype(like.dtype())
 }
 
-/// The sums over some items, in their order whatever the threads.
+/// Returns the sums over some items, in their order whatever the threads.
 fn totals(items: usize, numbers: usize, item: impl Fn(usize) -> Item + Send + Sync) -> Totals {
     let found: Vec<Item> = if numbers < MANY {
         (0..items).map(item).collect()

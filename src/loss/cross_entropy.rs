@@ -2,7 +2,7 @@
 
 use candle_core::FloatDType;
 
-/// The largest of some logits, and ln Σ exp of what they are above it; NaN if the largest is not finite.
+/// Returns the largest of some logits, and ln Σ exp of what they are above it; NaN if the largest is not finite.
 pub(super) fn normalizer<T: FloatDType>(logits: &[T]) -> (T, f64) {
     let above = |best: T, z: T| if z > best { z } else { best };
     let max = logits
@@ -23,7 +23,7 @@ pub(crate) fn cross_entropy<T: FloatDType>(logits: &[T], label: usize) -> f64 {
     normalizer - own
 }
 
-/// Σ weight(class) · −ln softmax(logits)\[class\].
+/// Returns Σ weight(class) · −ln softmax(logits)\[class\].
 pub(super) fn weighted<T: FloatDType>(logits: &[T], weight: impl Fn(usize) -> f64) -> f64 {
     let (max, normalizer) = normalizer(logits);
     let terms = logits.iter().enumerate();
@@ -32,7 +32,7 @@ pub(super) fn weighted<T: FloatDType>(logits: &[T], weight: impl Fn(usize) -> f6
         .sum()
 }
 
-/// The class with the largest logit, the first of equals; NaN counts as the largest, as in PyTorch.
+/// Returns the class with the largest logit, the first of equals; NaN counts as the largest, as in PyTorch.
 pub(crate) fn predicted<T: FloatDType>(logits: &[T]) -> usize {
     let is_nan = |z: T| z.to_f64().is_nan();
     let above = |z: T, best: T| z > best || (is_nan(z) && !is_nan(best));

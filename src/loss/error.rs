@@ -89,7 +89,7 @@ impl From<&[usize]> for TensorShape {
 }
 
 impl TensorShape {
-    /// The place of the number at `index` of a tensor of these extents.
+    /// Returns the place of the number at `index` of a tensor of these extents.
     pub(super) fn place(extents: &[usize], mut index: usize) -> Self {
         let mut place: Vec<usize> = extents
             .iter()

@@ -2,7 +2,7 @@
 
 use candle_core::{DType, Device, Error, FloatDType, Result, Storage, Tensor};
 
-/// All numbers, in f64.
+/// Returns all numbers, in f64.
 pub(super) fn numbers(tensor: &Tensor) -> Result<Vec<f64>> {
     let flat = tensor.flatten_all()?.to_device(&Device::Cpu)?;
     flat.to_dtype(DType::F64)?.to_vec1()

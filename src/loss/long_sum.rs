@@ -14,7 +14,7 @@ pub struct LongSum {
 }
 
 impl LongSum {
-    /// The product of two numbers, without loss of digits.
+    /// Returns the product of two numbers, without loss of digits.
     #[must_use]
     pub fn product(a: f64, b: f64) -> Self {
         let high = a * b;
@@ -22,7 +22,7 @@ impl LongSum {
         Self::of(high, low)
     }
 
-    /// The sum of two numbers of which the second is at most a rounding error of the first.
+    /// Returns the sum of two numbers of which the second is at most a rounding error of the first.
     fn of(high: f64, low: f64) -> Self {
         if !high.is_finite() || !low.is_finite() {
             return Self { high, low: 0.0 };

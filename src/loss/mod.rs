@@ -164,7 +164,7 @@ impl Loss {
         }
     }
 
-    /// True if its target may hold class ids.
+    /// Returns true if its target may hold class ids.
     #[must_use]
     pub fn is_of_classes(&self) -> bool {
         matches!(

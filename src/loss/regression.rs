@@ -6,7 +6,7 @@ use rayon::prelude::*;
 use super::error::LossError;
 use super::{DeviationSums, LongSum, Loss, Score, ScoreSums, Totals, host_values};
 
-/// The loss of each number, differentiable twice; 0 for other losses than these three.
+/// Returns the loss of each number, differentiable twice; 0 for other losses than these three.
 pub(super) fn terms(loss: &Loss, output: &Tensor, target: &Tensor) -> candle_core::Result<Tensor> {
     let apart = (output - target.to_dtype(output.dtype())?)?;
     // PyTorch's derivative of |x| at 0 is 0.
@@ -23,7 +23,7 @@ pub(super) fn terms(loss: &Loss, output: &Tensor, target: &Tensor) -> candle_cor
     }
 }
 
-/// The loss of one difference.
+/// Returns the loss of one difference.
 fn term(loss: &Loss, apart: f64) -> f64 {
     match *loss {
         Loss::L1 => apart.abs(),

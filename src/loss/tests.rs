@@ -23,7 +23,7 @@ fn classes(smoothing: f64, has_weights: bool) -> Classes {
     }
 }
 
-/// The cases of make_losses.py, by name.
+/// Returns the cases of make_losses.py, by name.
 fn cases() -> Vec<(&'static str, Loss)> {
     let cross_entropy =
         |smoothing, has_weights| Loss::CrossEntropy(classes(smoothing, has_weights));
@@ -148,7 +148,7 @@ fn classes_reduced_where_they_lie_give_the_same() {
     }
 }
 
-/// The totals as they are taken on a GPU.
+/// Returns the totals as they are taken on a GPU.
 fn on_device(loss: &Loss, output: &Tensor, target: &Tensor) -> Totals {
     match loss.of_classes(output.dims(), target.dims()).unwrap() {
         Some(classes) if !classes.axis.has_probabilities => {

@@ -25,7 +25,7 @@ impl PartialEq for Measure {
     }
 }
 
-/// The score of a loss that has none.
+/// Returns the score of a loss that has none.
 fn none() -> f64 {
     f64::NAN
 }
@@ -66,7 +66,7 @@ pub struct DeviationSums {
 }
 
 impl DeviationSums {
-    /// The sums of one number.
+    /// Returns the sums of one number.
     #[must_use]
     pub(super) fn of(value: f64) -> Self {
         Self {

@@ -55,7 +55,7 @@ impl Activation {
         Self::LeakyRelu,
     ];
 
-    /// True for ReLU and those that are like it but for a bend around 0.
+    /// Returns true for ReLU and those that are like it but for a bend around 0.
     pub(super) fn is_rectifier(self) -> bool {
         matches!(
             self,
@@ -63,7 +63,7 @@ impl Activation {
         )
     }
 
-    /// The word that `--activation` takes.
+    /// Returns the word that `--activation` takes.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -78,7 +78,7 @@ impl Activation {
         }
     }
 
-    /// The function of each element that it is.
+    /// Returns the function of each element that it is.
     pub(super) fn function(self) -> Function {
         match self {
             Self::Relu => Function::Relu,
@@ -92,7 +92,7 @@ impl Activation {
         }
     }
 
-    /// Its value for each element; NaN stays NaN.
+    /// Returns its value for each element; NaN stays NaN.
     ///
     /// # Errors
     /// candle's.

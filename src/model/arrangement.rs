@@ -59,7 +59,7 @@ impl Pooling {
     /// Both, the usual one first.
     pub const ALL: [Self; 2] = [Self::Max, Self::Average];
 
-    /// The word that `--pooling` takes.
+    /// Returns the word that `--pooling` takes.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -110,7 +110,7 @@ impl Arrangement {
         all
     };
 
-    /// The word that `--arrangement` takes.
+    /// Returns the word that `--arrangement` takes.
     #[must_use]
     pub fn name(self) -> &'static str {
         let own = |named: &&(Borders, Downsampling, &'static str)| {
@@ -119,7 +119,7 @@ impl Arrangement {
         NAMES.iter().find(own).map_or("", |named| named.2)
     }
 
-    /// The arrangement in a few words.
+    /// Returns the arrangement in a few words.
     pub(super) fn words(self) -> String {
         let borders = match self.borders {
             Borders::None => "no padding",

@@ -41,7 +41,7 @@ fn image(images: &Tensor) -> [usize; 3] {
     images.dims()[1..].try_into().unwrap()
 }
 
-/// The largest difference of logits.
+/// Returns the largest difference of logits.
 fn apart(model: &Recognized, case: &Case) -> f32 {
     let found = model.logits(&case.weights, &taken(model, &case.images));
     let apart = (found.unwrap() - &case.logits).unwrap().abs().unwrap();
@@ -245,7 +245,7 @@ const MNIST: [(&str, &[usize]); 8] = [
     ("fc2.bias", &[10]),
 ];
 
-/// The sentence for the MNIST example with one tensor changed, added, or left out.
+/// Returns the sentence for the MNIST example with one tensor changed, added, or left out.
 fn said(name: &'static str, shape: Option<&'static [usize]>) -> String {
     let mut tensors: Vec<(&str, &[usize])> = MNIST.to_vec();
     tensors.retain(|tensor| tensor.0 != name);

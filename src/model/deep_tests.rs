@@ -36,7 +36,7 @@ fn deep() -> HashMap<String, Deep> {
     serde_json::from_str(&text).unwrap()
 }
 
-/// Element i of tensor t before it is scaled.
+/// Returns the element i of tensor t before it is scaled.
 fn ruled(t: usize, count: usize) -> impl Iterator<Item = f32> {
     (0..count as u64).map(move |i| {
         let mixed = (i * 2_654_435_761 + t as u64 * 40_503 + 12_345) % (1 << 32);

@@ -17,7 +17,7 @@ fn file(name: &str) -> PathBuf {
     folder.join(name)
 }
 
-/// A checkpoint with the settings that stand beside it.
+/// Returns a checkpoint with the settings that stand beside it.
 fn opened(path: PathBuf) -> (RunShape, Weights) {
     let checkpoint = Checkpoint::new(0, path);
     let shape = RunShape::of(&checkpoint, None).unwrap();
@@ -157,7 +157,7 @@ fn config_json_tells_heads_and_activation() {
     }
 }
 
-/// The tensors of a GPT of one block, whose weights are (outputs, inputs).
+/// Returns the tensors of a GPT of one block, whose weights are (outputs, inputs).
 fn tensors(width: usize) -> Vec<(String, Vec<usize>)> {
     let of = |name: &str, shape: &[usize]| (format!("transformer.{name}.weight"), shape.to_vec());
     vec![

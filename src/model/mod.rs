@@ -142,7 +142,7 @@ pub fn recognize(
     recognize_as(layout, model, image, nothing, nothing)
 }
 
-/// The same, with answers to what names leave open: those that were asked for, and those that stand beside the
+/// Returns the same, with answers to what names leave open: those that were asked for, and those that stand beside the
 /// weights, which are left where the model has no such question. What nobody answers is as usual.
 ///
 /// # Errors

@@ -65,7 +65,7 @@ impl NormPosition {
     /// Both, the usual one first.
     pub const ALL: [Self; 2] = [Self::Before, Self::After];
 
-    /// The word that `--norm-position` takes.
+    /// Returns the word that `--norm-position` takes.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -76,7 +76,7 @@ impl NormPosition {
 }
 
 impl Shortcuts {
-    /// The word that `--shortcuts` takes.
+    /// Returns the word that `--shortcuts` takes.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -106,7 +106,7 @@ impl Stem {
         Self::Pooled,
     ];
 
-    /// The word that `--stem` takes.
+    /// Returns the word that `--stem` takes.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -130,7 +130,7 @@ impl Stem {
 }
 
 impl Reading {
-    /// The answers that stand beside the weights; an activation that is not known is none.
+    /// Returns the answers that stand beside the weights; an activation that is not known is none.
     #[must_use]
     pub fn of_settings(settings: &ModelSettings) -> Self {
         let activation = match settings.activation.as_deref() {
@@ -162,7 +162,7 @@ impl Reading {
         }
     }
 
-    /// True where both differ in nothing but an activation that is much like the other's.
+    /// Returns true where both differ in nothing but an activation that is much like the other's.
     #[must_use]
     pub fn is_kin_of(self, other: Self) -> bool {
         // Where nobody asks for another, a network has ReLU.
@@ -174,7 +174,7 @@ impl Reading {
         same == other && (a == b || a.is_rectifier() && b.is_rectifier())
     }
 
-    /// Every answer in words: subject and answer.
+    /// Returns every answer in words: subject and answer.
     #[must_use]
     pub fn words(&self) -> Vec<(&'static str, String)> {
         let answers = [

@@ -66,7 +66,7 @@ fn image(input: &Tensor) -> Option<[usize; 3]> {
     input.dims()[1..].try_into().ok()
 }
 
-/// The images as a model takes them: an MLP as vectors.
+/// Returns the images as a model takes them: an MLP as vectors.
 pub(super) fn taken(model: &Recognized, images: &Tensor) -> Tensor {
     match model.program.inputs[0].shape.len() {
         2 => images.flatten_from(1).unwrap(),
@@ -74,7 +74,7 @@ pub(super) fn taken(model: &Recognized, images: &Tensor) -> Tensor {
     }
 }
 
-/// The kernels of a model for such images.
+/// Returns the kernels of a model for such images.
 pub(super) fn kernels(model: &Recognized, layout: &Layout, images: &Tensor) -> kernels::Kernels {
     let one = taken(model, images).narrow(0, 0, 1).unwrap();
     let layout = Arc::new(layout.clone());
@@ -144,7 +144,7 @@ const FILES: [&str; 8] = [
     "vgg11_plain",
 ];
 
-/// The network's name for `recognize`.
+/// Returns the network's name for `recognize`.
 fn model_of(file: &str) -> &'static str {
     if file.ends_with("noshort") {
         "resnet14-noshort"
@@ -280,7 +280,7 @@ fn gradients_reach_every_parameter_of_every_network(device: &Device) {
     }
 }
 
-/// The state dict of a fixture as names and shapes, changed by `change`, and the error it gives.
+/// Returns the state dict of a fixture as names and shapes, changed by `change`, and the error it gives.
 fn broken(file: &str, change: impl Fn(&mut HashMap<String, Vec<usize>>)) -> String {
     let case = case(file);
     let mut tensors: HashMap<String, Vec<usize>> = case
@@ -535,7 +535,7 @@ fn the_widest_layer_is_the_largest_matrix_of_patches() {
     assert!(cost("vgg16", [3, 1, 1]).is_err());
 }
 
-/// The answer for a fixture under a name and answers: the readings that are left, or the error.
+/// Returns the answer for a fixture under a name and answers: the readings that are left, or the error.
 fn asked(file: &str, model: &str, answers: Reading) -> Result<Vec<Reading>, String> {
     let recognized = recognize_as(&case(file).layout, model, None, answers, Reading::default());
     recognized

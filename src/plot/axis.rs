@@ -35,7 +35,7 @@ pub fn ticks(min: f64, max: f64, most: usize) -> Vec<Tick> {
         .collect()
 }
 
-/// The smallest of 1, 2, 5 × 10^k that divides an extent into fewer than `most` steps.
+/// Returns the smallest of 1, 2, 5 × 10^k that divides an extent into fewer than `most` steps.
 #[must_use]
 pub fn step(extent: f64, most: usize) -> Option<f64> {
     let raw = extent / most.saturating_sub(1).max(1) as f64;
@@ -50,7 +50,7 @@ pub fn step(extent: f64, most: usize) -> Option<f64> {
     step.is_normal().then_some(step)
 }
 
-/// A number as short as three digits allow: `0.295`, `12.3`, `4560`, `1.2e6`, `3e-5`.
+/// Returns a number as short as three digits allow: `0.295`, `12.3`, `4560`, `1.2e6`, `3e-5`.
 #[must_use]
 pub fn short(value: f64) -> String {
     let size = value.abs();
@@ -76,7 +76,7 @@ pub fn short(value: f64) -> String {
     }
 }
 
-/// A change of a number, with its sign and as many decimals as the number has; `None` if it vanishes in them.
+/// Returns a change of a number, with its sign and as many decimals as the number has; `None` if it vanishes in them.
 #[must_use]
 pub fn change(difference: f64, told: &str) -> Option<String> {
     if told.contains('e') || !difference.is_finite() {
@@ -91,7 +91,7 @@ pub fn change(difference: f64, told: &str) -> Option<String> {
         .then_some(text)
 }
 
-/// A number as short as two digits allow, where a third is noise: `0.01`, `98`, `0.0098`.
+/// Returns a number as short as two digits allow, where a third is noise: `0.01`, `98`, `0.0098`.
 #[must_use]
 pub fn rough(value: f64) -> String {
     let rounded = format!("{value:.1e}").parse();

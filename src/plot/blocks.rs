@@ -46,7 +46,7 @@ pub(super) const OCTANTS: [char; 256] = in_order(
     ],
 );
 
-/// The characters from `first` on, in the order of their bits, without those that are elsewhere
+/// Returns the characters from `first` on, in the order of their bits, without those that are elsewhere
 /// (ascending, each with its bits).
 const fn in_order<const COUNT: usize, const ELSEWHERE: usize>(
     first: u32,

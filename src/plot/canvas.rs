@@ -130,7 +130,7 @@ fn rastered(figures: &[Figure], [width, height]: [usize; 2], marker: Marker) -> 
     cells.collect()
 }
 
-/// The roof of a bar and both its sides, as textplots has them.
+/// Returns the roof of a bar and both its sides, as textplots has them.
 fn outline(left: [f64; 2], right: [f64; 2], foot: f64) -> [[[f64; 2]; 2]; 3] {
     let corner = [left[0], right[1]];
     let side = |from: [f64; 2]| [from, [from[0], foot]];

@@ -17,7 +17,7 @@ pub(super) struct Stroke {
 }
 
 impl Stroke {
-    /// A mark that looks the same before and after.
+    /// Returns a mark that looks the same before and after.
     pub(super) fn mark(place: CellPlace, cell: Cell) -> Self {
         Self {
             place,
@@ -60,7 +60,7 @@ pub struct Chart {
 }
 
 impl Chart {
-    /// The picture while this checkpoint is looked at.
+    /// Returns the picture while this checkpoint is looked at.
     #[must_use]
     pub fn looked_at(&self, selected: usize) -> Picture {
         let mut picture = self.picture.clone();
@@ -70,7 +70,7 @@ impl Chart {
 }
 
 impl From<Picture> for Chart {
-    /// A picture that is done.
+    /// Returns a picture that is done.
     fn from(picture: Picture) -> Self {
         Self {
             picture,

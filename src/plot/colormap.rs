@@ -99,7 +99,7 @@ impl Colormap {
         }
     }
 
-    /// The colour at `t`, 0 to 1.
+    /// Returns the colour at `t`, 0 to 1.
     #[must_use]
     pub fn at(self, t: f64) -> Rgb {
         let brewer = |gradient: colorous::Gradient| {

@@ -105,7 +105,7 @@ fn cuts([column, row]: [usize; 2], losses: [f64; 4], level: f64) -> [Option<(Edg
     }
 }
 
-/// The edges that these segments connect, in order, each with those at the other ends.
+/// Returns the edges that these segments connect, in order, each with those at the other ends.
 fn neighbours(segments: &[(Edge, Edge)]) -> Vec<(Edge, Neighbours)> {
     let both = segments.iter().flat_map(|&(a, b)| [(a, b), (b, a)]);
     let mut both: Vec<(Edge, Edge)> = both.collect();

@@ -31,7 +31,7 @@ struct Part {
 
 /// Pictures of a film, which are drawn or read one at a time because all of them would not fit into memory.
 pub trait Reel {
-    /// Number of pictures.
+    /// Returns the number of pictures.
     fn count(&self) -> usize;
 
     /// Returns one of them.
@@ -174,7 +174,7 @@ fn difference(before: &Pixels, after: &Pixels) -> Part {
     }
 }
 
-/// The pixels of a part.
+/// Returns the pixels of a part.
 fn cut(pixels: &Pixels, part: Part) -> Vec<u8> {
     let rows = pixels.rgb.chunks(3 * pixels.width.max(1) as usize);
     let rows = rows.skip(part.top as usize).take(part.height as usize);

@@ -16,7 +16,7 @@ pub enum LevelScale {
 }
 
 impl LevelScale {
-    /// The next one, round and round.
+    /// Returns the next one, round and round.
     #[must_use]
     pub fn next(self) -> Self {
         match self {
@@ -26,7 +26,7 @@ impl LevelScale {
         }
     }
 
-    /// Its name on the screen.
+    /// Returns its name on the screen.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -104,7 +104,7 @@ impl Levels {
         .told_apart()
     }
 
-    /// The same without levels that read like the one below, or like the lowest loss.
+    /// Returns the same without levels that read like the one below, or like the lowest loss.
     fn told_apart(mut self) -> Self {
         self.values.dedup_by_key(|value| exact(*value));
         while let Some(first) = self.values.first().map(|value| exact(*value))
@@ -115,8 +115,8 @@ impl Levels {
         self
     }
 
-    /// The same levels, rounded to the last digit that is known: that in which the error of a loss begins. Levels
-    /// that are equal then are one.
+    /// Returns the same levels, rounded to the last digit that is known: that in which the error of a loss begins.
+    /// Levels that are equal then are one.
     #[must_use]
     pub fn known_to(mut self, error: impl Fn(f64) -> f64) -> Self {
         let known = |value: f64| to_digit_of(value, error(value));
@@ -130,13 +130,13 @@ impl Levels {
         self.told_apart()
     }
 
-    /// The levels.
+    /// Returns the levels.
     #[must_use]
     pub fn values(&self) -> &[f64] {
         &self.values
     }
 
-    /// The lowest loss in sight, if there is one.
+    /// Returns the lowest loss in sight, if there is one.
     #[must_use]
     pub fn lowest(&self) -> Option<f64> {
         self.lowest
@@ -149,13 +149,13 @@ impl Levels {
         self.values.partition_point(|level| *level <= loss)
     }
 
-    /// Number of bands: one more than levels.
+    /// Returns the number of bands: one more than levels.
     #[must_use]
     pub fn bands(&self) -> usize {
         self.values.len() + 1
     }
 
-    /// Level `index` as it is printed: all its digits, unless they are too many.
+    /// Returns the level `index` as it is printed: all its digits, unless they are too many.
     #[must_use]
     pub fn label(&self, index: usize) -> String {
         self.values
@@ -163,7 +163,7 @@ impl Levels {
             .map_or(String::new(), |value| exact(*value))
     }
 
-    /// The lowest loss in sight as it is printed: with digits enough to tell it from the lowest
+    /// Returns the lowest loss in sight as it is printed: with digits enough to tell it from the lowest
     /// level. None where no loss is in sight.
     #[must_use]
     pub fn lowest_label(&self) -> Option<String> {
@@ -182,7 +182,7 @@ impl Levels {
 /// Columns that a label may take.
 pub const LABEL_WIDTH: usize = 7;
 
-/// The shortest decimal that is this number but for rounding errors.
+/// Returns the shortest decimal that is this number but for rounding errors.
 fn exact(value: f64) -> String {
     let short = axis::short(value);
     let digits = (0..LABEL_WIDTH).map(|decimals| format!("{value:.decimals$}"));
@@ -197,7 +197,7 @@ fn exact(value: f64) -> String {
         .unwrap_or(short)
 }
 
-/// Distances from the lowest loss in a geometric sequence.
+/// Returns the distances from the lowest loss in a geometric sequence.
 fn logarithmic(losses: &mut [f64], [lowest, highest]: [f64; 2], count: usize) -> Vec<f64> {
     let [bottom, top] = [BOTTOM, TOP].map(|share| quantile(losses, share) - lowest);
     let top = if top > 0.0 { top } else { highest - lowest };
@@ -256,13 +256,13 @@ pub(super) fn level_with_each_other(maps: &mut [Vec<f64>]) {
     }
 }
 
-/// The value below which this share of the values lies; the nearest one below. Puts them in another order.
+/// Returns the value below which this share of the values lies; the nearest one below. Puts them in another order.
 fn quantile(values: &mut [f64], share: f64) -> f64 {
     let rank = ((values.len() - 1) as f64 * share) as usize;
     *values.select_nth_unstable_by(rank, f64::total_cmp).1
 }
 
-/// The number rounded to the digit in which its error begins; as it is if it has none.
+/// Returns the number rounded to the digit in which its error begins; as it is if it has none.
 fn to_digit_of(value: f64, error: f64) -> f64 {
     if !(error.is_normal() && error > 0.0 && value.is_finite()) {
         return value;
@@ -273,7 +273,7 @@ fn to_digit_of(value: f64, error: f64) -> f64 {
     digits.parse().unwrap_or(value)
 }
 
-/// The number with the fewest digits that is at most `slack` away.
+/// Returns the number with the fewest digits that is at most `slack` away.
 fn rounded(value: f64, slack: f64) -> f64 {
     if !(value.is_normal() && slack > 0.0) {
         return value;
@@ -295,7 +295,7 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    /// Losses of a bowl r² over a square, lowest 0.3.
+    /// Returns the losses of a bowl r² over a square, lowest 0.3.
     fn bowl() -> Vec<f64> {
         let at = |i: i32| f64::from(i) / 10.0;
         let square = (-20..=20).flat_map(|i| (-20..=20).map(move |j| (at(i), at(j))));

@@ -66,7 +66,7 @@ pub fn legend(palette: Option<Palette>, marker: Marker) -> Picture {
     picture
 }
 
-/// Mean of the matrix over one of `count` columns and one of as many rows.
+/// Returns the mean of the matrix over one of `count` columns and one of as many rows.
 fn mean(values: &[Vec<f64>], [column, columns]: [usize; 2], [row, rows]: [usize; 2]) -> f64 {
     let piece = |index: usize, count: usize| {
         let start = index * values.len() / count;

@@ -7,7 +7,7 @@ use std::fmt::Write;
 pub struct Rgb(pub u8, pub u8, pub u8);
 
 impl Rgb {
-    /// The colour that lies `share` (0 to 1) of the way to `other`, channel by channel.
+    /// Returns the colour that lies `share` (0 to 1) of the way to `other`, channel by channel.
     #[must_use]
     pub fn towards(self, other: Self, share: f64) -> Self {
         let mix = |a: u8, b: u8| (f64::from(a) + (f64::from(b) - f64::from(a)) * share) as u8;
@@ -64,7 +64,7 @@ impl Default for Cell {
 }
 
 impl Cell {
-    /// A blank cell that prints in this colour.
+    /// Returns a blank cell that prints in this colour.
     #[must_use]
     pub fn ink(foreground: Option<Rgb>) -> Self {
         Self {
@@ -73,7 +73,7 @@ impl Cell {
         }
     }
 
-    /// A heavy sign.
+    /// Returns a heavy sign.
     #[must_use]
     pub fn mark(symbol: char, foreground: Option<Rgb>) -> Self {
         Self {
@@ -92,7 +92,7 @@ pub struct Picture {
 }
 
 impl Picture {
-    /// A blank picture.
+    /// Returns a blank picture.
     #[must_use]
     pub fn new(width: usize, height: usize) -> Self {
         Self {
@@ -101,19 +101,19 @@ impl Picture {
         }
     }
 
-    /// Cells a row.
+    /// Returns the number of cells in a row.
     #[must_use]
     pub fn width(&self) -> usize {
         self.width
     }
 
-    /// Number of rows.
+    /// Returns the number of rows.
     #[must_use]
     pub fn height(&self) -> usize {
         self.cells.len().checked_div(self.width).unwrap_or(0)
     }
 
-    /// The rows, from the top.
+    /// Returns the rows, from the top.
     pub fn rows(&self) -> impl Iterator<Item = &[Cell]> {
         self.cells.chunks(self.width.max(1))
     }
@@ -181,7 +181,7 @@ impl Picture {
         }
     }
 
-    /// The characters alone, without blanks at the ends of lines.
+    /// Returns the characters alone, without blanks at the ends of lines.
     #[must_use]
     pub fn text(&self) -> String {
         let mut text = String::new();
@@ -193,7 +193,7 @@ impl Picture {
         text
     }
 
-    /// Characters with ANSI colours (24 bits) and attributes; every line ends with a reset.
+    /// Returns the characters with ANSI colours (24 bits) and attributes; every line ends with a reset.
     #[must_use]
     pub fn ansi(&self) -> String {
         let mut text = String::new();

@@ -47,7 +47,7 @@ pub struct Pixels {
 }
 
 impl Picture {
-    /// The picture as a PNG file.
+    /// Returns the picture as a PNG file.
     ///
     /// # Errors
     /// It has no cells, or more than fit into memory.

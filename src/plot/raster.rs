@@ -35,13 +35,13 @@ impl Marker {
         Self::Ascii,
     ];
 
-    /// The next one, round and round.
+    /// Returns the next one, round and round.
     #[must_use]
     pub fn next(self) -> Self {
         Self::ALL[(self as usize + 1) % Self::ALL.len()]
     }
 
-    /// Its name on the screen.
+    /// Returns its name on the screen.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -152,7 +152,7 @@ impl Raster {
         }
     }
 
-    /// The dots of the cell at a column and a row.
+    /// Returns the dots of the cell at a column and a row.
     #[must_use]
     pub fn dots(&self, column: usize, row: usize) -> Dots {
         let index = row * self.width + column;
@@ -219,7 +219,7 @@ impl Raster {
     }
 }
 
-/// The part of a segment that lies in the rectangle from (0,0) to `size` (Liang and Barsky).
+/// Returns the part of a segment that lies in the rectangle from (0,0) to `size` (Liang and Barsky).
 pub(super) fn clip(from: [f64; 2], to: [f64; 2], size: [f64; 2]) -> Option<[[f64; 2]; 2]> {
     let finite = from.iter().chain(&to).all(|v| v.is_finite());
     if !finite || size.contains(&0.0) {

@@ -61,7 +61,7 @@ struct Shapes {
 }
 
 impl Picture {
-    /// The picture as an SVG file. Where it leaves a colour to the terminal, ink is dark and paper white.
+    /// Returns the picture as an SVG file. Where it leaves a colour to the terminal, ink is dark and paper white.
     #[must_use]
     pub fn svg(&self) -> String {
         let [width, height] = [self.width() * CELL[0], self.height() * CELL[1]];
@@ -78,7 +78,7 @@ impl Picture {
         svg + "</svg>\n"
     }
 
-    /// The colour that most cells have behind them.
+    /// Returns the colour that most cells have behind them.
     fn paper(&self) -> Rgb {
         let mut counts: Vec<(Rgb, usize)> = Vec::new();
         for colour in self.rows().flatten().map(ground) {
@@ -163,7 +163,7 @@ impl Picture {
     }
 }
 
-/// The path of a colour, begun where it is new.
+/// Returns the path of a colour, begun where it is new.
 fn path_of(paths: &mut Vec<(Rgb, String)>, colour: Rgb) -> &mut String {
     let known = paths.iter().position(|(known, _)| *known == colour);
     let at = known.unwrap_or_else(|| {
@@ -211,7 +211,7 @@ fn ink(cell: &Cell) -> Ink {
     }
 }
 
-/// The dots of a braille character. Bits 0 to 2 and 6 are the left column from the top, the others the
+/// Returns the dots of a braille character. Bits 0 to 2 and 6 are the left column from the top, the others the
 /// right one.
 fn dots(symbol: char, x: usize, y: usize) -> String {
     const PLACES: [[usize; 2]; 8] = [
@@ -234,7 +234,7 @@ fn dots(symbol: char, x: usize, y: usize) -> String {
     path
 }
 
-/// The lines of a frame's character, from the middle of the cell, or a ring.
+/// Returns the lines of a frame's character, from the middle of the cell, or a ring.
 fn rules(symbol: char, x: usize, y: usize) -> String {
     if symbol == HOLLOW {
         // Where fonts have their bullet: a little above the middle.
@@ -254,7 +254,8 @@ fn rules(symbol: char, x: usize, y: usize) -> String {
     there.map(|(_, end)| from.clone() + &end).collect()
 }
 
-/// Parts of a cell that a block fills, row by row from the upper left one, and how many there are across and down;
+/// Returns the parts of a cell that a block fills, row by row from the upper left one, and how many there are across
+/// and down;
 /// `None` if it is no block.
 fn block(symbol: char) -> Option<([usize; 2], usize)> {
     let tables: [(&[char], [usize; 2]); 3] = [
@@ -270,7 +271,7 @@ fn block(symbol: char) -> Option<([usize; 2], usize)> {
     found.filter(|_| symbol != ' ')
 }
 
-/// The rectangles of a block.
+/// Returns the rectangles of a block.
 fn blocks(symbol: char, x: usize, y: usize) -> String {
     let Some(([across, down], bits)) = block(symbol) else {
         return String::new();
@@ -342,7 +343,7 @@ fn hex(Rgb(r, g, b): Rgb) -> String {
     format!("#{r:02x}{g:02x}{b:02x}")
 }
 
-/// A character as XML has it; one that XML has not is a replacement character.
+/// Returns a character as XML has it; one that XML has not is a replacement character.
 fn escaped(symbol: char) -> String {
     match symbol {
         '&' => "&amp;".into(),

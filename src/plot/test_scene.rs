@@ -24,7 +24,7 @@ pub(super) const TINTS: Palette = Palette {
     mark: Rgb(255, 128, 0),
 };
 
-/// A surface over −1…1, every point measured.
+/// Returns a surface over −1…1, every point measured.
 pub(super) fn surface(loss: impl Fn(f64, f64) -> f64) -> Surface {
     let lines = spread(-1.0, 1.0, 33);
     let mut surface = Surface::new(lines.clone(), lines.clone());
@@ -40,7 +40,7 @@ pub(super) fn surface(loss: impl Fn(f64, f64) -> f64) -> Surface {
     surface
 }
 
-/// A scene of a surface and a path, as bands over −1…1.
+/// Returns a scene of a surface and a path, as bands over −1…1.
 pub(super) fn scene<'a>(surface: &'a Surface, path: &'a [[f64; 2]]) -> MapScene<'a> {
     let title = |name: &str, share| AxisTitle {
         name: name.into(),

@@ -7,7 +7,7 @@ pub fn fit(title: &str, separator: &str, width: usize) -> String {
     lines(title, separator, width, 1).pop().unwrap_or_default()
 }
 
-/// The same on at most `rows` lines, which break between items.
+/// Returns the same on at most `rows` lines, which break between items.
 #[must_use]
 pub fn lines(title: &str, separator: &str, width: usize, rows: usize) -> Vec<String> {
     let length = |text: &str| text.chars().count();
@@ -27,7 +27,7 @@ pub fn lines(title: &str, separator: &str, width: usize, rows: usize) -> Vec<Str
     lines
 }
 
-/// The text, cut in its middle if it has more than `width` columns: names differ at their ends.
+/// Returns the text, cut in its middle if it has more than `width` columns: names differ at their ends.
 #[must_use]
 pub fn middle(text: &str, width: usize) -> String {
     let length = text.chars().count();

@@ -65,7 +65,7 @@ pub struct AverageReport {
 }
 
 impl AverageReport {
-    /// One row an average.
+    /// Returns one row an average.
     ///
     /// # Errors
     /// Never: rows are written to memory.
@@ -80,7 +80,7 @@ impl AverageReport {
         csv_rows(std::iter::once(head).chain(rows))
     }
 
-    /// A sentence an average.
+    /// Returns a sentence an average.
     #[must_use]
     pub fn text(&self) -> String {
         let mut text = format!(

@@ -55,7 +55,7 @@ impl Measured {
 }
 
 impl CacheReport {
-    /// A report of these runs and values; `None` if there is no database.
+    /// Returns a report of these runs and values; `None` if there is no database.
     #[must_use]
     pub fn new(runs: Vec<CachedRun>, measured: Option<Measured>) -> Self {
         let is_something = |kept: &Measured| kept.contents.values > 0 || kept.planes.files > 0;
@@ -63,7 +63,7 @@ impl CacheReport {
         Self { runs, measured }
     }
 
-    /// A line for each run, the sum, and a line about the values.
+    /// Returns a line for each run, the sum, and a line about the values.
     #[must_use]
     pub fn text(&self) -> String {
         let mut text = match (&self.runs[..], &self.measured) {
@@ -93,7 +93,7 @@ impl CacheReport {
         text
     }
 
-    /// A sentence about what was removed.
+    /// Returns a sentence about what was removed.
     #[must_use]
     pub fn removed(&self) -> String {
         let is_empty =
@@ -115,7 +115,7 @@ impl CacheReport {
         )
     }
 
-    /// A row for each run.
+    /// Returns a row for each run.
     ///
     /// # Errors
     /// None in practice: the table is written to memory.

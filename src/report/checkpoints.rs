@@ -33,7 +33,7 @@ pub struct Line {
     samples: Option<usize>,
 }
 
-/// The checkpoints of the path of which all is known: their loss and that of their projection or, where no
+/// Returns the checkpoints of the path of which all is known: their loss and that of their projection or, where no
 /// loss can be had, their place.
 #[must_use]
 pub fn known(snapshot: &Snapshot) -> Vec<Line> {

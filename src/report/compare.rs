@@ -120,7 +120,7 @@ pub struct CompareJson<'a> {
 }
 
 impl Subject {
-    /// The paper's title line, the test error and what differs: the error stands in front, since a
+    /// Returns the paper's title line, the test error and what differs: the error stands in front, since a
     /// panel cuts a long label.
     #[must_use]
     pub fn title(&self) -> String {
@@ -134,7 +134,7 @@ impl Subject {
         }
     }
 
-    /// The same with the number of test samples.
+    /// Returns the same with the number of test samples.
     fn sentence(&self) -> String {
         match self.test {
             Some(test) => format!(
@@ -147,7 +147,7 @@ impl Subject {
         }
     }
 
-    /// Share of the test samples that are classified wrong; `None` if the score is no accuracy.
+    /// Returns the share of the test samples that are classified wrong; `None` if the score is no accuracy.
     fn test_error(&self) -> Option<f64> {
         let is_accuracy = self.score == Some(Score::Accuracy);
         let test = self.test.filter(|_| is_accuracy)?;
@@ -179,7 +179,7 @@ impl Subject {
 }
 
 impl CompareReport {
-    /// The JSON of this comparison.
+    /// Returns the JSON of this comparison.
     #[must_use]
     pub fn json(&self) -> CompareJson<'_> {
         let first = self.subjects.first().map(|subject| &subject.grid);
@@ -194,7 +194,7 @@ impl CompareReport {
         }
     }
 
-    /// One row a grid point of each run.
+    /// Returns one row a grid point of each run.
     ///
     /// # Errors
     /// Never: rows are written to memory.
@@ -228,7 +228,7 @@ impl CompareReport {
         )
     }
 
-    /// A line a run, then the maps in panels.
+    /// Returns a line a run, then the maps in panels.
     #[must_use]
     pub fn text(&self, width: usize) -> String {
         let mut text = self.head();
@@ -273,7 +273,7 @@ impl CompareReport {
         )
     }
 
-    /// The grids and paths as arrays, and what they are of: names of those of the first run begin with `run0_`.
+    /// Returns the grids and paths as arrays, and what they are of: names of those of the first run begin with `run0_`.
     #[must_use]
     pub fn arrays(&self) -> (Value, Vec<Array>) {
         let about = json!({

@@ -118,7 +118,7 @@ const SCOPE: &str = "systemd-run --user --scope -p CPUWeight=idle isoloss RUN";
 type Line = (String, String);
 
 impl DoctorReport {
-    /// A line a fact.
+    /// Returns a line a fact.
     #[must_use]
     pub fn text(&self) -> String {
         let mut lines = vec![line("version", self.version)];

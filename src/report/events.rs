@@ -14,7 +14,7 @@ pub struct Event {
 }
 
 impl Event {
-    /// An event that has a line for people as well. Facts are an object.
+    /// Returns an event that has a line for people as well. Facts are an object.
     pub(super) fn with_line(name: &'static str, facts: Value, line: String) -> Self {
         Self {
             line: Some(line),
@@ -22,7 +22,7 @@ impl Event {
         }
     }
 
-    /// An event for programs alone. Facts are an object.
+    /// Returns an event for programs alone. Facts are an object.
     pub(super) fn untold(name: &'static str, facts: Value) -> Self {
         let facts = match facts {
             Value::Object(facts) => facts,
@@ -41,18 +41,18 @@ impl Event {
         Self::untold("ended", serde_json::json!({ "signal": signal }))
     }
 
-    /// The name.
+    /// Returns the name.
     pub(super) fn name(&self) -> &'static str {
         self.name
     }
 
-    /// The line for people; `None` if there is none.
+    /// Returns the line for people; `None` if there is none.
     #[must_use]
     pub fn line(self) -> Option<String> {
         self.line
     }
 
-    /// The object in one line, without a line break; `time` is in seconds since 1970.
+    /// Returns the object in one line, without a line break; `time` is in seconds since 1970.
     #[must_use]
     pub fn json(self, time: f64) -> String {
         let mut object = Map::new();

@@ -48,7 +48,7 @@ pub(super) fn picture<'a>(
     map::titled(about, palette, Picture::stacked(&drawn.collect::<Vec<_>>()))
 }
 
-/// One unbroken curve on the left scale.
+/// Returns one unbroken curve on the left scale.
 pub(super) fn curve<'a>(x: &'a [f64], y: &'a [f64]) -> Curve<'a> {
     Curve {
         x,

@@ -139,7 +139,7 @@ impl From<CurvatureFindings> for HessianReport {
 }
 
 impl HessianReport {
-    /// One row a point; with a density alone, one row a node.
+    /// Returns one row a point; with a density alone, one row a node.
     ///
     /// # Errors
     /// Never: rows are written to memory.
@@ -203,7 +203,7 @@ impl HessianReport {
         map::titled(about.lines(), palette, Picture::stacked(&drawn))
     }
 
-    /// The map and the nodes of the density as arrays, and what they are of.
+    /// Returns the map and the nodes of the density as arrays, and what they are of.
     ///
     /// # Errors
     /// Never: the figures are numbers and names.
@@ -240,7 +240,7 @@ impl HessianReport {
         Ok((about, arrays))
     }
 
-    /// The map for ParaView: the ratio |λmin/λmax| is the height.
+    /// Returns the map for ParaView: the ratio |λmin/λmax| is the height.
     #[must_use]
     pub fn pieces(&self) -> Vec<MeshPiece> {
         let pieces = self.map.iter().map(|grid| {
@@ -256,7 +256,7 @@ impl HessianReport {
         pieces.collect()
     }
 
-    /// The points of the map, between which its contours are drawn; empty without a map.
+    /// Returns the points of the map, between which its contours are drawn; empty without a map.
     fn about_map(&self) -> String {
         self.map.as_ref().map_or_else(String::new, |grid| {
             format!(
@@ -267,7 +267,7 @@ impl HessianReport {
         })
     }
 
-    /// The point in words, the map of |λmin/λmax|, the density.
+    /// Returns the point in words, the map of |λmin/λmax|, the density.
     #[must_use]
     pub fn text(&self, width: usize) -> String {
         let mut text = self.head();

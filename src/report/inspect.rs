@@ -89,7 +89,7 @@ pub struct InspectReport {
 }
 
 impl InspectReport {
-    /// One row a tensor.
+    /// Returns one row a tensor.
     ///
     /// # Errors
     /// Never: rows are written to memory.
@@ -110,7 +110,7 @@ impl InspectReport {
         csv_rows(std::iter::once(head).chain(rows))
     }
 
-    /// Summary and table.
+    /// Returns the summary and table.
     #[must_use]
     pub fn text(&self) -> String {
         let mut text = format!("{}\n", self.path);
@@ -177,7 +177,7 @@ impl InspectReport {
     }
 }
 
-/// Its path, how far it reaches and what stands last in it.
+/// Returns its path, how far it reaches and what stands last in it.
 pub(super) fn log_line(log: &Log) -> String {
     let step = log.last_step.unwrap_or_default();
     let mut line = format!("{}, to step {step}", log.path);

@@ -117,7 +117,7 @@ struct Barriers {
 }
 
 impl LineReport {
-    /// The JSON of these lines.
+    /// Returns the JSON of these lines.
     #[must_use]
     pub fn json(&self) -> LineJson<'_> {
         let first = &self.curves[0];
@@ -148,7 +148,7 @@ impl LineReport {
         })
     }
 
-    /// One row a point of each line.
+    /// Returns one row a point of each line.
     ///
     /// # Errors
     /// Never: rows are written to memory.
@@ -181,7 +181,7 @@ impl LineReport {
         csv_rows(std::iter::once(head).chain(rows))
     }
 
-    /// Two lines: what is drawn, and on which samples it was measured.
+    /// Returns two lines: what is drawn, and on which samples it was measured.
     fn head(&self) -> String {
         let what = match &self.b {
             Some(b) => format!("from {} (A) to {b} (B): {}", self.a, self.model),
@@ -199,7 +199,7 @@ impl LineReport {
         format!("{what}\n{train} train and {test} test samples, seed {seed}, batch norm {bn}\n")
     }
 
-    /// Summary and graph: loss on the left scale, the score on the right where there is one line;
+    /// Returns the summary and graph: loss on the left scale, the score on the right where there is one line;
     /// train unbroken and test broken.
     #[must_use]
     pub fn text(&self, width: usize) -> String {
@@ -309,7 +309,8 @@ impl LineReport {
         map::titled(head.lines(), palette, Picture::stacked(&drawn))
     }
 
-    /// The lines as arrays, and what they are of: names of those behind the first begin with `curve1_` and so on.
+    /// Returns the lines as arrays, and what they are of: names of those behind the first begin with `curve1_` and so
+    /// on.
     #[must_use]
     pub fn arrays(&self) -> (Value, Vec<Array>) {
         let about = json!({
@@ -423,7 +424,7 @@ fn drawn(curve: &ReportedLine) -> Vec<Drawn> {
         .collect()
 }
 
-/// The spans of successive places at which a loss is NaN or infinite.
+/// Returns the spans of successive places at which a loss is NaN or infinite.
 fn holes(alpha: &[f64], loss: &[f64]) -> Vec<[f64; 2]> {
     let mut spans: Vec<[f64; 2]> = Vec::new();
     let mut is_open = false;

@@ -67,7 +67,7 @@ pub fn events(before: &Snapshot, after: &Snapshot) -> Vec<Event> {
     events
 }
 
-/// The new notices. Their number tells which these are, because the oldest are dropped and some pass.
+/// Returns the new notices. Their number tells which these are, because the oldest are dropped and some pass.
 fn notices<'a>(before: &Snapshot, after: &'a Snapshot) -> impl Iterator<Item = Event> + use<'a> {
     let new = after.noticed.saturating_sub(before.noticed) as usize;
     let known = after.notices.len().saturating_sub(new);
@@ -80,7 +80,7 @@ fn notices<'a>(before: &Snapshot, after: &'a Snapshot) -> impl Iterator<Item = E
     })
 }
 
-/// The device, the samples and the model, or the reason why one is missing.
+/// Returns the device, the samples and the model, or the reason why one is missing.
 fn found(before: &Snapshot, after: &Snapshot) -> Vec<Event> {
     let mut events = Vec::new();
     if before.device != after.device {
@@ -118,7 +118,7 @@ fn found(before: &Snapshot, after: &Snapshot) -> Vec<Event> {
     events
 }
 
-/// The files that are not there any more.
+/// Returns the files that are not there any more.
 fn gone(before: &Snapshot, after: &Snapshot) -> Vec<Event> {
     let mut events = Vec::new();
     for old in &before.checkpoints {
@@ -147,12 +147,12 @@ fn gone(before: &Snapshot, after: &Snapshot) -> Vec<Event> {
     events
 }
 
-/// Step and path of a checkpoint, and what has become of it.
+/// Returns the step and path of a checkpoint, and what has become of it.
 fn facts(line: &CheckpointLine, state: &str) -> Value {
     json!({"state": state, "step": line.step, "path": line.path.display().to_string()})
 }
 
-/// The same with more facts.
+/// Returns the same with more facts.
 fn with(mut facts: Value, more: Value) -> Value {
     if let (Value::Object(facts), Value::Object(more)) = (&mut facts, more) {
         facts.extend(more);
@@ -160,7 +160,7 @@ fn with(mut facts: Value, more: Value) -> Value {
     facts
 }
 
-/// The points that made room for others.
+/// Returns the points that made room for others.
 fn thinned(before: &Snapshot, after: &Snapshot) -> Option<Event> {
     let all = |snapshot: &Snapshot| snapshot.kept.as_ref().map_or(0, |kept| kept.thinned);
     let new = all(after).saturating_sub(all(before));
@@ -277,8 +277,8 @@ fn checkpoint(old: Option<&CheckpointLine>, line: &CheckpointLine, after: &Snaps
     events
 }
 
-/// A checkpoint that has come onto the path: how far it lies from the one before, and what the plane of all that was
-/// read holds, if there is one.
+/// Returns a checkpoint that has come onto the path: how far it lies from the one before, and what the plane of all
+/// that was read holds, if there is one.
 fn on_path(line: &CheckpointLine, after: &Snapshot) -> Event {
     let text = format!("checkpoint {}", name(line));
     let facts = facts(line, "on_path");
@@ -338,7 +338,7 @@ fn logged(line: &CheckpointLine, after: &Snapshot) -> String {
     told.collect()
 }
 
-/// A plane that takes the place of the one before.
+/// Returns a plane that takes the place of the one before.
 fn plane(before: &Snapshot, after: &Snapshot) -> Option<Event> {
     let (plane, path) = (after.plane?, after.trajectory.as_ref()?);
     let is_plane = path.singular.iter().filter(|sigma| **sigma > 0.0).count() >= 2;
@@ -353,7 +353,8 @@ fn plane(before: &Snapshot, after: &Snapshot) -> Option<Event> {
     Some(Event::untold("plane", facts))
 }
 
-/// The map, whenever one of the first levels is done, a finer one has been begun after another, and when it rests.
+/// Returns the map, whenever one of the first levels is done, a finer one has been begun after another, and when it
+/// rests.
 fn level(before: &Snapshot, after: &Snapshot) -> Option<Event> {
     let (was, is) = (&before.progress, &after.progress);
     let [old, map] = [before, after].map(|snapshot| snapshot.map.as_ref());
@@ -389,7 +390,7 @@ fn level(before: &Snapshot, after: &Snapshot) -> Option<Event> {
     Some(Event::with_line(event, facts, text))
 }
 
-/// The checkpoints of which the map's plane is made; two planes of one run differ in them.
+/// Returns the checkpoints of which the map's plane is made; two planes of one run differ in them.
 fn identity(snapshot: &Snapshot) -> Option<(u64, usize)> {
     snapshot
         .plane

@@ -37,7 +37,7 @@ pub struct PrintedMap<'a> {
 }
 
 impl<'a> PrintedMap<'a> {
-    /// The map of a path alone, with a margin; the last checkpoint is the current one.
+    /// Returns the map of a path alone, with a margin; the last checkpoint is the current one.
     pub(super) fn of_path(
         path: &'a [[f64; 2]],
         axes: [&'a str; 2],
@@ -55,7 +55,7 @@ impl<'a> PrintedMap<'a> {
         }
     }
 
-    /// The same map, with marks where the learning rate fell at these points of the path.
+    /// Returns the same map, with marks where the learning rate fell at these points of the path.
     pub(super) fn with_drops(mut self, drops: &'a [usize]) -> Self {
         self.extras.drops = drops;
         self
@@ -95,7 +95,7 @@ pub(super) fn picture<'a>(
     titled(about, palette, drawn)
 }
 
-/// A picture below lines about it.
+/// Returns a picture below lines about it.
 pub(super) fn titled<'a>(
     about: impl Iterator<Item = &'a str>,
     palette: Option<Palette>,
@@ -137,7 +137,7 @@ fn scene<'a>(map: &PrintedMap<'a>) -> MapScene<'a> {
     }
 }
 
-/// Titles of the axes.
+/// Returns the titles of the axes.
 pub(super) fn axes(names: [&str; 2], explained: Option<[f64; 2]>) -> [AxisTitle; 2] {
     [0, 1].map(|k| AxisTitle {
         name: names[k].to_owned(),

@@ -58,7 +58,7 @@ pub fn json(value: &impl serde::Serialize) -> serde_json::Result<String> {
     Ok(visible::json(&text).into_owned() + "\n")
 }
 
-/// Rows of a CSV file, the first of which names the columns.
+/// Returns the rows of a CSV file, the first of which names the columns.
 ///
 /// # Errors
 /// Never: rows are written to memory.
@@ -73,7 +73,7 @@ fn csv_rows(rows: impl IntoIterator<Item = Vec<String>>) -> Result<String, csv::
     Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 
-/// A number of a CSV cell; empty where it is not finite.
+/// Returns a number of a CSV cell; empty where it is not finite.
 fn cell(value: f64) -> String {
     if value.is_finite() {
         value.to_string()
@@ -85,7 +85,7 @@ fn cell(value: f64) -> String {
 /// Characters of a name in a column at most; formatting takes no column of more than 65 535.
 const WIDEST: usize = 200;
 
-/// A name as a column has room for it, in one line; JSON and CSV have it whole.
+/// Returns a name as a column has room for it, in one line; JSON and CSV have it whole.
 fn brief(name: &str) -> std::borrow::Cow<'_, str> {
     let shown = visible::line(name);
     if shown.chars().count() <= WIDEST {
@@ -95,7 +95,7 @@ fn brief(name: &str) -> std::borrow::Cow<'_, str> {
     (start + "…").into()
 }
 
-/// A share in percent, with three digits that count.
+/// Returns a share in percent, with three digits that count.
 fn percent(share: f64) -> String {
     if share >= 0.9995 {
         "100 %".into()
@@ -106,7 +106,7 @@ fn percent(share: f64) -> String {
     }
 }
 
-/// A loss, with four digits that count.
+/// Returns a loss, with four digits that count.
 fn loss(value: f64) -> String {
     match value {
         value if value.is_nan() => "not a number".into(),

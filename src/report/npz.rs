@@ -32,7 +32,7 @@ pub enum ArrayValues {
 }
 
 impl Array {
-    /// A row of numbers.
+    /// Returns a row of numbers.
     pub(super) fn row(name: impl Into<String>, values: impl IntoIterator<Item = f64>) -> Self {
         let values: Vec<f64> = values.into_iter().collect();
         Self {
@@ -42,7 +42,7 @@ impl Array {
         }
     }
 
-    /// Rows of numbers, all of this length.
+    /// Returns the rows of numbers, all of this length.
     pub(super) fn rows<'a>(
         name: impl Into<String>,
         length: usize,
@@ -56,7 +56,7 @@ impl Array {
         }
     }
 
-    /// Rows of flags, all of this length.
+    /// Returns the rows of flags, all of this length.
     pub(super) fn flags(name: impl Into<String>, length: usize, rows: &[Vec<bool>]) -> Self {
         let values: Vec<bool> = rows.iter().flatten().copied().collect();
         Self {
@@ -66,7 +66,7 @@ impl Array {
         }
     }
 
-    /// A row of training steps.
+    /// Returns a row of training steps.
     pub(super) fn steps(name: impl Into<String>, steps: impl IntoIterator<Item = u64>) -> Self {
         let steps: Vec<u64> = steps.into_iter().collect();
         Self {
@@ -110,7 +110,7 @@ pub fn file(about: &Value, arrays: &[Array]) -> io::Result<Vec<u8>> {
     Ok(zip.finish()?.into_inner())
 }
 
-/// One string, which NumPy keeps as characters of four bytes.
+/// Returns one string, which NumPy keeps as characters of four bytes.
 fn text(text: &str) -> Vec<u8> {
     let data: Vec<u8> = text
         .chars()
@@ -119,7 +119,7 @@ fn text(text: &str) -> Vec<u8> {
     npy(&format!("<U{}", data.len() / 4), "", &data)
 }
 
-/// A .npy file of version 1.0: its data begins at a multiple of 64 bytes.
+/// Returns a .npy file of version 1.0: its data begins at a multiple of 64 bytes.
 fn npy(kind: &str, lengths: &str, data: &[u8]) -> Vec<u8> {
     const FIXED: usize = 10;
     let mut head = format!("{{'descr': '{kind}', 'fortran_order': False, 'shape': ({lengths}), }}");

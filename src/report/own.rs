@@ -253,7 +253,7 @@ fn is_screen(text: &str) -> bool {
         && lines.take(3).any(|line| line.starts_with(['╭', '+']))
 }
 
-/// The text without the colours that pictures have.
+/// Returns the text without the colours that pictures have.
 fn without_colours(text: &str) -> String {
     let mut parts = text.split("\u{1b}[");
     let mut plain = parts.next().unwrap_or_default().to_owned();

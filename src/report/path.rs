@@ -41,7 +41,7 @@ pub(super) fn steps(path: &[PathPoint], at: &[usize]) -> Vec<u64> {
     steps.map(|point| point.step).collect()
 }
 
-/// The arrays of a path, the names of which begin with `prefix`.
+/// Returns the arrays of a path, the names of which begin with `prefix`.
 pub(super) fn arrays(prefix: &str, path: &[PathPoint]) -> Vec<Array> {
     let each = |name: &str, value: fn(&PathPoint) -> f64| {
         Array::row(format!("{prefix}{name}"), path.iter().map(value))

@@ -33,7 +33,7 @@ impl<T: Serialize> Serialize for Keyed<T> {
     }
 }
 
-/// A score for people: `91.2 %`, `23.4`, `0.912`.
+/// Returns a score for people: `91.2 %`, `23.4`, `0.912`.
 pub(super) fn number(score: Score, value: f64) -> String {
     match score {
         Score::Accuracy => percent(value),
@@ -43,14 +43,14 @@ pub(super) fn number(score: Score, value: f64) -> String {
     }
 }
 
-/// A score behind a loss: `, accuracy 91.2 %`; empty if there is none.
+/// Returns a score behind a loss: `, accuracy 91.2 %`; empty if there is none.
 pub(super) fn behind(score: Option<Score>, value: f64) -> String {
     score.map_or_else(String::new, |score| {
         format!(", {} {}", score.name(), number(score, value))
     })
 }
 
-/// The result on test samples: `test error 8.8 %`, `test perplexity 23.4`, `test loss 0.12`.
+/// Returns the result on test samples: `test error 8.8 %`, `test perplexity 23.4`, `test loss 0.12`.
 pub(super) fn on_test(score: Option<Score>, measure: Measure) -> String {
     match score {
         Some(Score::Accuracy) => format!("test error {}", percent(1.0 - measure.score)),
@@ -59,7 +59,7 @@ pub(super) fn on_test(score: Option<Score>, measure: Measure) -> String {
     }
 }
 
-/// The columns of a table with that of the score among them, which `columns` has as `score`; without it if
+/// Returns the columns of a table with that of the score among them, which `columns` has as `score`; without it if
 /// there is none.
 pub(super) fn head(columns: &[&str], score: Option<Score>) -> Vec<String> {
     let named = columns.iter().filter_map(|column| {

@@ -48,7 +48,7 @@ pub struct SharpnessReport {
 }
 
 impl SharpnessReport {
-    /// One row an update.
+    /// Returns one row an update.
     ///
     /// # Errors
     /// Never: rows are written to memory.
@@ -77,7 +77,7 @@ impl SharpnessReport {
         csv_rows(std::iter::once(head).chain(rows))
     }
 
-    /// The last update in words, and all of them as a graph.
+    /// Returns the last update in words, and all of them as a graph.
     #[must_use]
     pub fn text(&self, width: usize) -> String {
         let mut text = format!(
@@ -141,7 +141,7 @@ fn sentence(row: &SharpnessRow) -> String {
     }
 }
 
-/// The same as learning rates: the update is as long as the rate is high. Sharpness above 2 in lengths of
+/// Returns the same as learning rates: the update is as long as the rate is high. Sharpness above 2 in lengths of
 /// the update is sharpness above 2/η along it.
 fn at_rate(row: &SharpnessRow, rate: f64) -> String {
     let critical = row.critical_step * rate;

@@ -7,7 +7,7 @@ use crate::session::Snapshot;
 use super::map::{self, PrintedMap};
 use super::{PAGE, loss, percent, score};
 
-/// The map of the whole path, steps seen, loss at the end and lowest loss found.
+/// Returns the map of the whole path, steps seen, loss at the end and lowest loss found.
 #[must_use]
 pub fn text(snapshot: &Snapshot) -> String {
     let Some(trajectory) = &snapshot.trajectory else {
@@ -39,7 +39,7 @@ pub fn text(snapshot: &Snapshot) -> String {
     text + &sentence(snapshot) + "\n"
 }
 
-/// Steps seen, loss at the end and the lowest loss found, in a line.
+/// Returns the steps seen, loss at the end and the lowest loss found, in a line.
 #[must_use]
 pub fn sentence(snapshot: &Snapshot) -> String {
     let steps = snapshot

@@ -87,7 +87,7 @@ pub struct FidelityReport {
 }
 
 impl FidelityReport {
-    /// One sentence, to stand below the number of samples.
+    /// Returns one sentence, to stand below the number of samples.
     pub(super) fn sentence(self) -> String {
         format!(
             "an estimate: {} samples everywhere, all at {} points, the difference between known within {}",
@@ -143,7 +143,7 @@ pub(super) struct Rows {
     pub(super) measured: Vec<Vec<bool>>,
 }
 
-/// The values at every crossing of the grid's lines.
+/// Returns the values at every crossing of the grid's lines.
 pub(super) fn rows(grid: &Surface, score: Option<Score>) -> Rows {
     let (x, y) = (grid.x(), grid.y());
     let field = grid.sample(x, y);
@@ -169,7 +169,7 @@ pub(super) fn rows(grid: &Surface, score: Option<Score>) -> Rows {
 }
 
 impl Rows {
-    /// The arrays of these rows, the names of which begin with `prefix`.
+    /// Returns the arrays of these rows, the names of which begin with `prefix`.
     pub(super) fn arrays(&self, prefix: &str, length: usize) -> Vec<Array> {
         let array = |name: &str, rows: &[Vec<f64>]| {
             Array::rows(
@@ -194,7 +194,7 @@ impl Rows {
 }
 
 impl SurfaceReport {
-    /// The JSON of this surface.
+    /// Returns the JSON of this surface.
     #[must_use]
     pub fn json(&self) -> SurfaceJson<'_> {
         let rows = rows(&self.grid, self.score);
@@ -220,7 +220,7 @@ impl SurfaceReport {
         }
     }
 
-    /// The grid and the path as arrays, and what they are of. Names are other programs' to rely on.
+    /// Returns the grid and the path as arrays, and what they are of. Names are other programs' to rely on.
     #[must_use]
     pub fn arrays(&self) -> (Value, Vec<Array>) {
         let about = json!({
@@ -246,7 +246,7 @@ impl SurfaceReport {
         (about, arrays)
     }
 
-    /// The surface and the path for ParaView.
+    /// Returns the surface and the path for ParaView.
     #[must_use]
     pub fn pieces(&self) -> Vec<MeshPiece> {
         let rows = rows(&self.grid, self.score);
@@ -261,7 +261,7 @@ impl SurfaceReport {
         ]
     }
 
-    /// One row a grid point.
+    /// Returns one row a grid point.
     ///
     /// # Errors
     /// Never: rows are written to memory.
@@ -390,7 +390,7 @@ impl SurfaceReport {
         text + &self.trust()
     }
 
-    /// The share that the plane of a random walk of as many checkpoints holds, as the end of a sentence.
+    /// Returns the share that the plane of a random walk of as many checkpoints holds, as the end of a sentence.
     fn random_walk(&self) -> String {
         let shares = random_walk_shares(self.path.len());
         if shares.len() < 2 {
@@ -403,7 +403,7 @@ impl SurfaceReport {
         )
     }
 
-    /// The distance of the checkpoints from the plane, and that of their losses from the map.
+    /// Returns the distance of the checkpoints from the plane, and that of their losses from the map.
     fn trust(&self) -> String {
         let mut text = String::new();
         let doubt = self.grid.doubt();
@@ -430,7 +430,7 @@ impl SurfaceReport {
         text
     }
 
-    /// Loss along both axes through the origin, where the grid holds it.
+    /// Returns the loss along both axes through the origin, where the grid holds it.
     fn slices(&self, width: usize) -> String {
         let mut text = String::new();
         for (axis, lines) in [("x", self.grid.x()), ("y", self.grid.y())] {

@@ -71,7 +71,7 @@ impl TrajectoryReport {
         }
     }
 
-    /// One row a checkpoint.
+    /// Returns one row a checkpoint.
     ///
     /// # Errors
     /// Never: rows are written to memory.
@@ -122,8 +122,8 @@ impl TrajectoryReport {
         )
     }
 
-    /// The path on its plane, where it has one, and on a random one; each with a sentence about it. The last checkpoint
-    /// is at 0, 0.
+    /// Returns the path on its plane, where it has one, and on a random one; each with a sentence about it. The last
+    /// checkpoint is at 0, 0.
     fn maps(&self) -> Vec<(PrintedMap<'_>, String)> {
         let mut maps = Vec::new();
         if let [first, second, ..] = self.explained[..] {
@@ -139,7 +139,7 @@ impl TrajectoryReport {
         maps
     }
 
-    /// The share of a long random walk, and that of one as short as the path.
+    /// Returns the share of a long random walk, and that of one as short as the path.
     fn walk(&self) -> String {
         let share = |values: &[f64]| percent(values.iter().take(2).sum());
         let (long, short) = (share(&self.explained_null), share(&self.explained_walk));

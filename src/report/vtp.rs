@@ -34,8 +34,8 @@ pub struct MeshPiece {
 }
 
 impl MeshPiece {
-    /// A surface over these grid lines. A point whose loss is not finite is a hole: it is left out with its cells,
-    /// as the format has no number for it.
+    /// Returns a surface over these grid lines. A point whose loss is not finite is a hole: it is left out with its
+    /// cells, as the format has no number for it.
     pub(super) fn surface(
         run: usize,
         [x, y]: [&[f64]; 2],
@@ -71,13 +71,13 @@ impl MeshPiece {
         }
     }
 
-    /// The same of another value than the loss.
+    /// Returns the same of another value than the loss.
     pub(super) fn of(self, name: &'static str) -> Self {
         Self { name, ..self }
     }
 
-    /// A path, at the height of the surface; of a checkpoint whose loss there is not known, at its own. One without
-    /// either interrupts the line.
+    /// Returns a path, at the height of the surface; of a checkpoint whose loss there is not known, at its own. One
+    /// without either interrupts the line.
     pub(super) fn path(run: usize, path: &[PathPoint]) -> Self {
         let height = |point: &PathPoint| {
             let known = [point.plane_loss, point.loss];
@@ -196,7 +196,7 @@ mod tests {
         node.attribute(name).unwrap()
     }
 
-    /// Numbers of the array of a name within a node.
+    /// Returns the numbers of the array of a name within a node.
     fn numbers(node: Node<'_, '_>, within: &str, name: Option<&str>) -> Vec<f64> {
         let parent = node
             .children()

@@ -67,7 +67,7 @@ impl WeightsReport {
         }
     }
 
-    /// One row a checkpoint; the cosine is that between the updates before and after it.
+    /// Returns one row a checkpoint; the cosine is that between the updates before and after it.
     ///
     /// # Errors
     /// Never: rows are written to memory.
@@ -100,7 +100,7 @@ impl WeightsReport {
         csv_rows(std::iter::once(head).chain((0..self.steps.len()).map(row)))
     }
 
-    /// Norms and updates over steps, a table by layer, the matrix of cosines.
+    /// Returns the norms and updates over steps, a table by layer, the matrix of cosines.
     #[must_use]
     pub fn text(&self, width: usize) -> String {
         let mut text = self.head();
@@ -262,7 +262,7 @@ impl Histograms {
         }
     }
 
-    /// One row a bin.
+    /// Returns one row a bin.
     ///
     /// # Errors
     /// Never: rows are written to memory.
@@ -289,8 +289,8 @@ impl Histograms {
         csv_rows(std::iter::once(head).chain(rows))
     }
 
-    /// The figures of each checkpoint, and the shares of their weights over the bins: bars, and dots of the first
-    /// one where there are two.
+    /// Returns the figures of each checkpoint, and the shares of their weights over the bins: bars, and dots of the
+    /// first one where there are two.
     #[must_use]
     pub fn text(&self, width: usize) -> String {
         let mut text = self.head();

@@ -17,7 +17,7 @@ pub struct Fingerprint {
 }
 
 impl Fingerprint {
-    /// The fingerprint of a file as it is now.
+    /// Returns the fingerprint of a file as it is now.
     ///
     /// # Errors
     /// The file is not there or may not be looked at.
@@ -25,7 +25,7 @@ impl Fingerprint {
         Ok(Self::from(&fs::metadata(path)?))
     }
 
-    /// One fingerprint for several files.
+    /// Returns one fingerprint for several files.
     #[must_use]
     pub fn and(self, other: Self) -> Self {
         Self {

@@ -38,7 +38,7 @@ pub struct Seen {
 }
 
 impl Seen {
-    /// The checkpoint that it is at a step. What was kept is read from its copy, because the run's own file
+    /// Returns the checkpoint that it is at a step. What was kept is read from its copy, because the run's own file
     /// may go at any moment.
     #[must_use]
     pub fn at(&self, step: u64) -> Checkpoint {
@@ -51,13 +51,13 @@ impl Seen {
         }
     }
 
-    /// True if it is this checkpoint.
+    /// Returns true if it is this checkpoint.
     #[must_use]
     pub fn is(&self, checkpoint: &Checkpoint) -> bool {
         (self.arrival, &self.path) == (checkpoint.arrival, &checkpoint.path)
     }
 
-    /// True if it can still be read.
+    /// Returns true if it can still be read.
     #[must_use]
     pub fn is_there(&self) -> bool {
         self.on_disk || self.kept.is_some()
@@ -77,7 +77,7 @@ impl History {
         self.seen.sort_by_key(|seen| seen.arrival);
     }
 
-    /// The contents that the path left, as a history of their own.
+    /// Returns the contents that the path left, as a history of their own.
     #[must_use]
     pub fn left(&self) -> Self {
         let mut seen = self.seen.clone();
@@ -88,13 +88,13 @@ impl History {
         Self { seen }
     }
 
-    /// Every content, in order of arrival.
+    /// Returns every content, in order of arrival.
     #[must_use]
     pub fn seen(&self) -> &[Seen] {
         &self.seen
     }
 
-    /// The contents that the run has, by path and arrival.
+    /// Returns the contents that the run has, by path and arrival.
     #[must_use]
     pub fn on_disk(&self) -> HashSet<(&Path, u64)> {
         let on_disk = self.seen.iter().filter(|seen| seen.on_disk);
@@ -103,24 +103,24 @@ impl History {
             .collect()
     }
 
-    /// The content that the run has at a path now.
+    /// Returns the content that the run has at a path now.
     pub fn on_disk_at(&mut self, path: &Path) -> Option<&mut Seen> {
         let mut newest_first = self.seen.iter_mut().rev();
         newest_first.find(|seen| seen.on_disk && seen.path == path)
     }
 
-    /// The content of a checkpoint.
+    /// Returns the content of a checkpoint.
     #[must_use]
     pub fn find(&self, checkpoint: &Checkpoint) -> Option<&Seen> {
         self.seen.iter().find(|seen| seen.is(checkpoint))
     }
 
-    /// The same, to note something of it.
+    /// Returns the same, to note something of it.
     pub fn find_mut(&mut self, checkpoint: &Checkpoint) -> Option<&mut Seen> {
         self.seen.iter_mut().find(|seen| seen.is(checkpoint))
     }
 
-    /// The number for contents that arrive now.
+    /// Returns the number for contents that arrive now.
     #[must_use]
     pub fn next_arrival(&self) -> u64 {
         self.seen
@@ -131,7 +131,7 @@ impl History {
             .saturating_add(1)
     }
 
-    /// The content that the run has, or had last, at a path.
+    /// Returns the content that the run has, or had last, at a path.
     fn newest_mut(&mut self, path: &Path) -> Option<&mut Seen> {
         self.seen.iter_mut().rev().find(|seen| seen.path == path)
     }
@@ -179,7 +179,7 @@ impl History {
         self.seen.last()
     }
 
-    /// Index of the last content of a path that has these weights.
+    /// Returns the index of the last content of a path that has these weights.
     fn position(&self, path: &Path, content: Option<[u8; 32]>) -> Option<usize> {
         let content = content?;
         let is = |seen: &Seen| seen.path == path && seen.facts.content == Some(content);
@@ -211,7 +211,7 @@ impl History {
         lost
     }
 
-    /// The path as names, counters and times tell it.
+    /// Returns the path as names, counters and times tell it.
     #[must_use]
     pub fn catalog(&self) -> Catalog {
         let entries: Vec<CatalogEntry> = self
@@ -225,7 +225,7 @@ impl History {
         catalog(&entries)
     }
 
-    /// The points of a catalog of this history. A content that was overwritten under a name with a step, or
+    /// Returns the points of a catalog of this history. A content that was overwritten under a name with a step, or
     /// under the same count of steps, has that step too: what came after it tells whether the path goes on
     /// from it.
     #[must_use]

@@ -78,7 +78,7 @@ impl Hyper {
         }
     }
 
-    /// Label that tells a run from others, e.g. `bs 128, wd 0.0005`; empty if it tells nothing.
+    /// Returns the label that tells a run from others, e.g. `bs 128, wd 0.0005`; empty if it tells nothing.
     #[must_use]
     pub fn label(&self) -> String {
         let parts = [("bs", self.batch_size), ("wd", self.weight_decay)];
@@ -89,13 +89,13 @@ impl Hyper {
     }
 }
 
-/// The first parameter group, of the first optimizer where there are several.
+/// Returns the first parameter group, of the first optimizer where there are several.
 fn first_group(optimizer: &Note) -> Option<&Note> {
     let optimizer = optimizer.first().unwrap_or(optimizer);
     optimizer.get("param_groups")?.first()
 }
 
-/// The last learning rate that Hugging Face's trainer noted.
+/// Returns the last learning rate that Hugging Face's trainer noted.
 fn state_of_trainer(folder: &Path) -> Option<f64> {
     let state = TrainerState::read(&folder.join(trainer_state::NAME));
     state.ok()??.learning_rate()
@@ -104,7 +104,7 @@ fn state_of_trainer(folder: &Path) -> Option<f64> {
 /// A rate below this share of the one before is a drop: schedules that fall slowly have none.
 const DROP: f64 = 0.75;
 
-/// Indices of the checkpoints whose learning rate fell at once since the one before that told its own.
+/// Returns the indices of the checkpoints whose learning rate fell at once since the one before that told its own.
 #[must_use]
 pub fn drops(rates: &[Option<f64>]) -> Vec<usize> {
     let told = rates

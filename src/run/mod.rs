@@ -64,7 +64,7 @@ pub struct Checkpoint {
     pub modified: Option<SystemTime>,
 }
 
-/// The folder that a link such as `latest-run` leads to now, else the path itself: a session stays with one run
+/// Returns the folder that a link such as `latest-run` leads to now, else the path itself: a session stays with one run
 /// when the link is moved to the next.
 #[must_use]
 pub fn followed(run: PathBuf) -> PathBuf {
@@ -76,8 +76,8 @@ pub fn followed(run: PathBuf) -> PathBuf {
     }
 }
 
-/// Index of the first of the last checkpoints of a path that are all older than the one before them: perhaps
-/// an earlier run left them. `None` if there are none.
+/// Returns the index of the first of the last checkpoints of a path that are all older than the one before them:
+/// perhaps an earlier run left them. `None` if there are none.
 pub fn older_tail<'a>(path: impl Iterator<Item = &'a Checkpoint>) -> Option<usize> {
     let times: Vec<Option<SystemTime>> = path.map(|checkpoint| checkpoint.modified).collect();
     (1..times.len()).find(|&at| {
@@ -87,7 +87,7 @@ pub fn older_tail<'a>(path: impl Iterator<Item = &'a Checkpoint>) -> Option<usiz
 }
 
 impl Checkpoint {
-    /// A checkpoint that is read where the run has it.
+    /// Returns a checkpoint that is read where the run has it.
     #[must_use]
     pub fn new(step: u64, path: impl Into<PathBuf>) -> Self {
         Self {
@@ -108,7 +108,7 @@ impl Checkpoint {
         }
     }
 
-    /// True if the run's own file is still the one that was read, as its time of change tells.
+    /// Returns true if the run's own file is still the one that was read, as its time of change tells.
     #[must_use]
     pub fn is_on_disk(&self) -> bool {
         let fingerprint = scan::fingerprint_of(&self.path);
@@ -118,7 +118,7 @@ impl Checkpoint {
         })
     }
 
-    /// True if both are the same content, wherever it is read from.
+    /// Returns true if both are the same content, wherever it is read from.
     #[must_use]
     pub fn is(&self, other: &Self) -> bool {
         (self.arrival, &self.path) == (other.arrival, &other.path)

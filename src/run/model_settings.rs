@@ -70,7 +70,7 @@ impl ModelSettings {
     }
 }
 
-/// The number of heads that a checkpoint keeps beside its weights.
+/// Returns the number of heads that a checkpoint keeps beside its weights.
 fn heads(note: &Note) -> Option<usize> {
     let settings = KEPT.iter().filter_map(|name| note.get(name));
     let mut told = settings.flat_map(|kept| HEADS.iter().filter_map(|name| kept.get(name)));

@@ -25,7 +25,7 @@ pub struct Opened {
 }
 
 impl Opened {
-    /// The checkpoint that was written last, as far as steps and times tell it without reading weights.
+    /// Returns the checkpoint that was written last, as far as steps and times tell it without reading weights.
     #[must_use]
     pub fn newest(&self) -> Option<&Checkpoint> {
         let path = &self.checkpoints;
@@ -54,7 +54,7 @@ pub struct RunChoice {
 }
 
 impl RunChoice {
-    /// True if a file of this path below the run counts.
+    /// Returns true if a file of this path below the run counts.
     #[must_use]
     pub fn takes(&self, name: &Path) -> bool {
         self.only.is_empty() || self.only.iter().any(|glob| glob_matches(glob, name))
@@ -109,7 +109,7 @@ pub fn open(run: &Path, choice: &RunChoice, before: Vec<Seen>) -> Result<Opened,
     Ok(opened)
 }
 
-/// The error of a folder in which nothing looks like a checkpoint.
+/// Returns the error of a folder in which nothing looks like a checkpoint.
 fn no_checkpoint(run: &Path, scan: &Scan) -> RunError {
     RunError::NoCheckpoint {
         path: run.to_path_buf(),
@@ -117,7 +117,7 @@ fn no_checkpoint(run: &Path, scan: &Scan) -> RunError {
     }
 }
 
-/// The files that may hold a model by their names: an optimizer's state is not even opened.
+/// Returns the files that may hold a model by their names: an optimizer's state is not even opened.
 #[must_use]
 pub fn worth_opening(found: &[FoundFile]) -> Vec<&FoundFile> {
     let names: Vec<PathBuf> = found.iter().map(|found| found.name.clone()).collect();
@@ -170,7 +170,7 @@ pub fn header(path: &Path, key: Option<&str>) -> Result<Header, FormatError> {
     })
 }
 
-/// The checkpoints of a history by step, and what was chosen. The weights of files that may be copies are
+/// Returns the checkpoints of a history by step, and what was chosen. The weights of files that may be copies are
 /// read for that.
 pub fn arranged(history: &mut History, key: Option<&str>) -> (Vec<Checkpoint>, Vec<String>) {
     let mut catalog = history.catalog();
@@ -187,7 +187,7 @@ pub fn arranged(history: &mut History, key: Option<&str>) -> (Vec<Checkpoint>, V
     (checkpoints, catalog.remarks)
 }
 
-/// The sentence that most checkpoints of the path share, once: each file of a run says the same.
+/// Returns the sentence that most checkpoints of the path share, once: each file of a run says the same.
 fn told_once(notes: &[(PathBuf, String)], checkpoints: &[Checkpoint]) -> Option<String> {
     let mut counts: HashMap<&str, usize> = HashMap::new();
     let on_path = |path: &Path| checkpoints.iter().any(|checkpoint| checkpoint.path == path);

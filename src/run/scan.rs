@@ -72,7 +72,7 @@ pub struct FolderScanner {
 type KnownContents = HashMap<PathBuf, (Fingerprint, Content)>;
 
 impl FolderScanner {
-    /// A scanner for the files that count.
+    /// Returns a scanner for the files that count.
     #[must_use]
     pub fn new(choice: &RunChoice) -> Self {
         Self {
@@ -223,7 +223,7 @@ impl FolderScanner {
         }
     }
 
-    /// The kind of a file's contents, read again when the file has changed; `None` if it cannot be opened.
+    /// Returns the kind of a file's contents, read again when the file has changed; `None` if it cannot be opened.
     fn content(&mut self, path: &Path, fingerprint: Fingerprint) -> Option<Content> {
         let known = self.before.remove(path);
         let known = known.filter(|(before, _)| *before == fingerprint);
@@ -241,13 +241,13 @@ impl FolderScanner {
     }
 }
 
-/// The ending of a name in small letters; that of `model.pth.tar` is `tar`.
+/// Returns the ending of a name in small letters; that of `model.pth.tar` is `tar`.
 fn ending(path: &Path) -> String {
     let ending = path.extension().and_then(|ending| ending.to_str());
     ending.unwrap_or_default().to_ascii_lowercase()
 }
 
-/// The parts of a checkpoint that torch.distributed.checkpoint saved; empty for another folder.
+/// Returns the parts of a checkpoint that torch.distributed.checkpoint saved; empty for another folder.
 fn distributed_parts(folder: &Path, paths: &[PathBuf]) -> Vec<PathBuf> {
     if !folder.join(".metadata").is_file() {
         return Vec::new();
@@ -258,7 +258,7 @@ fn distributed_parts(folder: &Path, paths: &[PathBuf]) -> Vec<PathBuf> {
     parts
 }
 
-/// The state of a checkpoint as a scan would see it; `None` if it is not there.
+/// Returns the state of a checkpoint as a scan would see it; `None` if it is not there.
 #[must_use]
 pub fn fingerprint_of(path: &Path) -> Option<Fingerprint> {
     if path.is_dir() {
@@ -269,14 +269,14 @@ pub fn fingerprint_of(path: &Path) -> Option<Fingerprint> {
     Fingerprint::of(path).ok()
 }
 
-/// The training's own log as it is now, and a sentence for each one that could not be read to its end.
+/// Returns the training's own log as it is now, and a sentence for each one that could not be read to its end.
 #[must_use]
 pub fn training_log(run: &Path) -> log::LogUpdate {
     let scan = FolderScanner::default().scan(run);
     log::read(run, &scan.map_or_else(|_| Vec::new(), |scan| scan.logs))
 }
 
-/// Counts by ending with what they are where a model may be in them, those first, then the most, e.g.
+/// Returns the counts by ending with what they are where a model may be in them, those first, then the most, e.g.
 /// `2 .h5 (an HDF5 file: save its arrays), 1 .json`.
 #[must_use]
 pub fn in_words(others: &BTreeMap<String, Passed>) -> String {
@@ -301,7 +301,7 @@ pub fn in_words(others: &BTreeMap<String, Passed>) -> String {
     told.join(", ")
 }
 
-/// True for a file that has not been touched for a while: nobody is writing it.
+/// Returns true for a file that has not been touched for a while: nobody is writing it.
 #[must_use]
 pub fn is_at_rest(fingerprint: Fingerprint, now: SystemTime) -> bool {
     const REST: std::time::Duration = std::time::Duration::from_secs(5);

@@ -150,7 +150,7 @@ struct Scanner {
 }
 
 impl Scanner {
-    /// One scan; false when nobody listens any more.
+    /// Returns one scan; false when nobody listens any more.
     fn scan(&mut self, send: &mut impl FnMut(RunEvent) -> bool) -> bool {
         let scan = match self.folder.scan(&self.run) {
             Ok(scan) => scan,
@@ -220,7 +220,7 @@ mod tests {
     use super::*;
     use std::fs;
 
-    /// A safetensors file with one tensor.
+    /// Returns a safetensors file with one tensor.
     fn bytes() -> Vec<u8> {
         let header = br#"{"w":{"dtype":"F32","shape":[4],"data_offsets":[0,16]}}"#;
         [
@@ -231,7 +231,7 @@ mod tests {
         .concat()
     }
 
-    /// The next event that is about a file.
+    /// Returns the next event that is about a file.
     fn next(events: &Receiver<RunEvent>) -> RunEvent {
         loop {
             let event = events.recv_timeout(Duration::from_secs(10)).unwrap();

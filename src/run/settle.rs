@@ -109,7 +109,7 @@ impl Settler {
         events
     }
 
-    /// True while a file may settle on a next scan soon.
+    /// Returns true while a file may settle on a next scan soon.
     #[must_use]
     pub fn is_waiting(&self) -> bool {
         self.files
@@ -208,7 +208,7 @@ fn unreadable(reason: &str, pause: Option<Duration>, now: SystemTime) -> State {
 mod tests {
     use super::*;
 
-    /// Seconds since an arbitrary start.
+    /// Returns the seconds since an arbitrary start.
     fn at(seconds: u64) -> SystemTime {
         SystemTime::UNIX_EPOCH + Duration::from_secs(1_000_000 + seconds)
     }

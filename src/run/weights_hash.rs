@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::format::StateDict;
 
-/// The hash of a checkpoint's weights; `None` if they cannot be read.
+/// Returns the hash of a checkpoint's weights; `None` if they cannot be read.
 #[must_use]
 pub fn content(path: &Path, key: Option<&str>) -> Option<[u8; 32]> {
     Some(StateDict::open(path, key).ok()?.content().ok()?.0)

@@ -16,12 +16,12 @@ pub(super) enum Clock {
 }
 
 impl Clock {
-    /// A clock that runs.
+    /// Returns a clock that runs.
     pub(super) fn start() -> Self {
         Self::Real(Instant::now())
     }
 
-    /// Time since it began.
+    /// Returns the time since it began.
     pub(super) fn now(&self) -> Duration {
         match self {
             Self::Real(start) => start.elapsed(),

@@ -64,7 +64,7 @@ fn corners([x, y]: [[f64; 2]; 2]) -> [[f64; 2]; 4] {
     [[x[0], y[0]], [x[1], y[0]], [x[0], y[1]], [x[1], y[1]]]
 }
 
-/// The largest share, 0 to 1, that fits; `None` if none does.
+/// Returns the largest share, 0 to 1, that fits; `None` if none does.
 fn largest(fits: impl Fn(f64) -> bool) -> Option<f64> {
     if !fits(0.0) {
         return None;
@@ -99,7 +99,7 @@ impl Sampled {
         }
     }
 
-    /// The measure that is expected at a point; `None` outside, and where nothing is known.
+    /// Returns the measure that is expected at a point; `None` outside, and where nothing is known.
     fn at(&self, [alpha, beta]: [f64; 2]) -> Option<Measure> {
         let (i, s) = interval(&self.field.x, alpha)?;
         let (j, t) = interval(&self.field.y, beta)?;
@@ -134,7 +134,7 @@ mod tests {
 
     use super::*;
 
-    /// A quadratic over −2 to 2, of which a hole is cut.
+    /// Returns a quadratic over −2 to 2, of which a hole is cut.
     fn bowl(x: f64, y: f64) -> f64 {
         if x > 1.2 && y > 1.2 {
             f64::NAN

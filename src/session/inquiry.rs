@@ -28,8 +28,8 @@ pub(super) struct InquirySchedule {
 }
 
 impl InquirySchedule {
-    /// The plan that asks this path, where it is time: at once, when there are three updates, whenever they have
-    /// doubled, and when the run is quiet. A question costs as much as a picture of a small model.
+    /// Returns the plan that asks this path, where it is time: at once, when there are three updates, whenever they
+    /// have doubled, and when the run is quiet. A question costs as much as a picture of a small model.
     pub(super) fn due(
         &mut self,
         spec: &PlaneSpec,
@@ -84,7 +84,7 @@ impl InquirySchedule {
         answer.samples > 0 || self.function.is_none()
     }
 
-    /// The function that is to be measured from now on, where it is another one than so far.
+    /// Returns the function that is to be measured from now on, where it is another one than so far.
     pub(super) fn fold(&mut self, answer: &Assumed) -> Option<AssumedFunction> {
         let known = self.function.replace(answer.function.clone());
         let is_new = known.is_some_and(|known| known != answer.function);

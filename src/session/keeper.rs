@@ -71,8 +71,8 @@ impl Keeper {
         }
     }
 
-    /// The contents that earlier sessions kept, and the path as it was drawn. Checkpoints of old branches are seen
-    /// again if it says where they branched off.
+    /// Returns the contents that earlier sessions kept, and the path as it was drawn. Checkpoints of old branches are
+    /// seen again if it says where they branched off.
     pub(super) fn before(&self, run: &Path, choice: &RunChoice) -> (Vec<Seen>, PathMemory) {
         let Some(cache) = &self.cache else {
             return Default::default();
@@ -118,7 +118,7 @@ impl Keeper {
         })
     }
 
-    /// True if a checkpoint that lies on disk is not kept and there is room for it.
+    /// Returns true if a checkpoint that lies on disk is not kept and there is room for it.
     pub(super) fn wants(&self, seen: &Seen) -> bool {
         let fits = |cache: &RunCache| {
             // Four bytes a number is what most models take.
@@ -249,7 +249,7 @@ fn keep(
     kept.map(Some).map_err(|e| sentence(&e))
 }
 
-/// True if the file of a content is still as it was seen.
+/// Returns true if the file of a content is still as it was seen.
 fn is_untouched(seen: &Seen) -> bool {
     let fingerprint = fingerprint_of(&seen.path);
     fingerprint.is_some_and(|now| (now.size, now.modified) == (seen.size, seen.modified))

@@ -20,7 +20,7 @@ impl MeasureCache {
         }
     }
 
-    /// The value at a point of the plane.
+    /// Returns the value at a point of the plane.
     #[must_use]
     pub fn get(&self, query: &Query) -> Option<Measure> {
         self.0.get(&key(query)?).copied()

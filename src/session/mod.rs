@@ -193,7 +193,7 @@ fn start(
         .map(drop)
 }
 
-/// Bytes as people read them, e.g. `2.00 GiB`.
+/// Returns the bytes as people read them, e.g. `2.00 GiB`.
 #[must_use]
 pub fn size_in_words(bytes: u64) -> String {
     indicatif::BinaryBytes(bytes).to_string()
@@ -202,7 +202,7 @@ pub fn size_in_words(bytes: u64) -> String {
 /// Name of the samples that an evaluator has.
 const SAMPLES_OF_EVALUATOR: &str = "the evaluator's";
 
-/// The workers' finding about their samples, as the screen shows it.
+/// Returns the workers' finding about their samples, as the screen shows it.
 fn data_finding(setup: &Setup, report: &WorkerEvent) -> Option<Finding<DataLine>> {
     match (report, &setup.data) {
         (

@@ -29,7 +29,7 @@ pub struct Samples {
 }
 
 impl Samples {
-    /// Number of samples that are measured everywhere.
+    /// Returns the number of samples that are measured everywhere.
     #[must_use]
     pub fn everywhere(&self) -> usize {
         self.few.unwrap_or(self.all)
@@ -102,7 +102,7 @@ impl Pictures {
         Some(Query::on_few(at, samples))
     }
 
-    /// Number of samples that are measured everywhere; `None` if all are.
+    /// Returns the number of samples that are measured everywhere; `None` if all are.
     #[must_use]
     pub fn few(&self) -> Option<usize> {
         self.samples.and_then(|samples| samples.few)
@@ -154,32 +154,33 @@ impl Pictures {
         }
     }
 
-    /// True once the coarsest level stands, on whatever samples.
+    /// Returns true once the coarsest level stands, on whatever samples.
     #[must_use]
     pub fn stands(&self) -> bool {
         self.has_level(0)
     }
 
-    /// Lines a side of the finest of the first levels that stands, on whatever samples; `None` before one does.
+    /// Returns the lines a side of the finest of the first levels that stands, on whatever samples; `None` before one
+    /// does.
     #[must_use]
     pub fn whole(&self) -> Option<usize> {
         let standing = (0..WHOLE).take_while(|&level| self.has_level(level));
         standing.last().map(|level| self.surface.lines_of(level))
     }
 
-    /// True once a level stands, on whatever samples.
+    /// Returns true once a level stands, on whatever samples.
     #[must_use]
     pub fn has_level(&self, level: usize) -> bool {
         has_level(&self.surface, level) || has_level(&self.first, level)
     }
 
-    /// The points that a level still needs on the samples that are measured everywhere.
+    /// Returns the points that a level still needs on the samples that are measured everywhere.
     #[must_use]
     pub fn open(&self, level: usize, path: &[[f64; 2]]) -> Vec<(usize, usize)> {
         open(&self.surface, level, path)
     }
 
-    /// The points that a level still needs on the first samples; none if the level stands without them.
+    /// Returns the points that a level still needs on the first samples; none if the level stands without them.
     #[must_use]
     pub fn open_first(&self, level: usize, path: &[[f64; 2]]) -> Vec<(usize, usize)> {
         let is_needed = self.samples.is_some_and(|samples| samples.first.is_some());
@@ -189,8 +190,8 @@ impl Pictures {
         open(&self.first, level, path)
     }
 
-    /// The points that the surface asks for as it is shown, those that matter most first; none before its first two
-    /// levels stand.
+    /// Returns the points that the surface asks for as it is shown, those that matter most first; none before its first
+    /// two levels stand.
     #[must_use]
     pub fn wanted(&self) -> Vec<(usize, usize)> {
         Estimate::of(&with(&self.surface, self.complement().as_ref())).wanted()
@@ -229,7 +230,7 @@ impl Pictures {
         first * on_first + everywhere * (whole + finer) + all * self.wanted_full(&[]).len()
     }
 
-    /// Samples of a point of the first levels, of one of the surface, and of one on all.
+    /// Returns the samples of a point of the first levels, of one of the surface, and of one on all.
     fn costs(&self) -> [usize; 3] {
         self.samples.map_or([1; 3], |samples| {
             [
@@ -240,8 +241,8 @@ impl Pictures {
         })
     }
 
-    /// The pictures as they are to be shown now: on the first samples until the others have two levels, with the
-    /// difference that these make once they have one; on few until the difference that all make is known.
+    /// Returns the pictures as they are to be shown now: on the first samples until the others have two levels, with
+    /// the difference that these make once they have one; on few until the difference that all make is known.
     #[must_use]
     pub fn shown(&self) -> Shown {
         let first = self.first_shown();
@@ -278,7 +279,8 @@ impl Pictures {
         }
     }
 
-    /// The samples, if the picture is shown on the first of them: they are measured, and the others lack a level.
+    /// Returns the samples, if the picture is shown on the first of them: they are measured, and the others lack a
+    /// level.
     fn first_shown(&self) -> Option<Samples> {
         let is_done = (0..WHOLE).all(|level| has_level(&self.surface, level));
         let samples = self.samples.filter(|samples| samples.first.is_some());
@@ -291,7 +293,7 @@ impl Pictures {
     }
 }
 
-/// A surface with the difference that more samples make, where that is known.
+/// Returns a surface with the difference that more samples make, where that is known.
 fn with(measured: &Surface, complement: Option<&Complement>) -> Surface {
     complement.map_or_else(
         || measured.clone(),
@@ -299,7 +301,7 @@ fn with(measured: &Surface, complement: Option<&Complement>) -> Surface {
     )
 }
 
-/// The points of a level that are not measured, nearest to the path first.
+/// Returns the points of a level that are not measured, nearest to the path first.
 fn open(surface: &Surface, level: usize, path: &[[f64; 2]]) -> Vec<(usize, usize)> {
     let points = surface.additions(level, path).into_iter();
     points
@@ -341,7 +343,7 @@ impl Slice {
     }
 }
 
-/// An empty slice through the plane's origin, as long as the window's side.
+/// Returns an empty slice through the plane's origin, as long as the window's side.
 fn slice(axis: usize, [min, max]: [f64; 2]) -> Slice {
     let mut offset = survey::spread(min.min(0.0), max.max(0.0), SLICE_POINTS);
     let nearest = (offset.iter_mut()).min_by(|a, b| a.abs().total_cmp(&b.abs()));

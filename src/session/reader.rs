@@ -401,7 +401,7 @@ impl Reader {
         true
     }
 
-    /// The first content on the path of which this holds.
+    /// Returns the first content on the path of which this holds.
     fn on_path(&self, holds: impl Fn(&Seen) -> bool) -> Option<&Seen> {
         // The look through the path comes last: of most it does not hold, and paths and runs are long.
         let is_on_path = |seen: &Seen| self.lengths.iter().any(|(member, _)| seen.is(member));
@@ -445,7 +445,7 @@ fn identity(checkpoint: &Checkpoint) -> (&Path, u64) {
     (&checkpoint.path, checkpoint.arrival)
 }
 
-/// The histograms of the first and the newest checkpoint.
+/// Returns the histograms of the first and the newest checkpoint.
 fn overlay(shape: &RunShape, members: &[Checkpoint]) -> Option<Arc<Overlay>> {
     let [first, .., last] = members else {
         return None;
@@ -458,7 +458,7 @@ fn overlay(shape: &RunShape, members: &[Checkpoint]) -> Option<Arc<Overlay>> {
     found.map(Arc::new)
 }
 
-/// The projection of a path that is short and small enough to be read once more.
+/// Returns the projection of a path that is short and small enough to be read once more.
 fn project(
     shape: &RunShape,
     members: &[Checkpoint],

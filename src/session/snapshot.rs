@@ -70,7 +70,7 @@ pub enum CheckpointState {
 }
 
 impl CheckpointLine {
-    /// The line of a file of which nothing is known yet.
+    /// Returns the line of a file of which nothing is known yet.
     #[must_use]
     pub fn new(path: &Path) -> Self {
         Self {
@@ -322,8 +322,8 @@ impl Snapshot {
         }
     }
 
-    /// Step of the checkpoint at the origin of the plane; the newest in recordings of earlier versions, which do not
-    /// tell it.
+    /// Returns the step of the checkpoint at the origin of the plane; the newest in recordings of earlier versions,
+    /// which do not tell it.
     #[must_use]
     pub fn origin(&self) -> Option<u64> {
         let newest = self.trajectory.as_ref()?.steps.last();
@@ -336,7 +336,7 @@ impl Snapshot {
         self.in_words(self.map.as_ref()?.fidelity?)
     }
 
-    /// The same of the slices, which are new where the map is stale.
+    /// Returns the same of the slices, which are new where the map is stale.
     #[must_use]
     pub fn slice_samples(&self) -> Option<String> {
         let map = self.map.as_ref()?;
@@ -361,7 +361,7 @@ impl Snapshot {
         hyper::drops(&rates)
     }
 
-    /// The learning rate at a checkpoint of the path: its own word, else the log's.
+    /// Returns the learning rate at a checkpoint of the path: its own word, else the log's.
     #[must_use]
     pub fn rate(&self, member: usize) -> Option<f64> {
         let own = self.hyper.get(member).and_then(|hyper| hyper.learning_rate);

@@ -41,7 +41,7 @@ pub(super) fn superfluous(points: &[ThinningCandidate]) -> Vec<usize> {
     taken
 }
 
-/// The length of the path up to each of a group, or its number where one has none.
+/// Returns the length of the path up to each of a group, or its number where one has none.
 fn lengths(points: &[ThinningCandidate], group: &[usize]) -> Vec<f64> {
     let known: Option<Vec<f64>> = group.iter().map(|&at| points[at].length).collect();
     known.unwrap_or_else(|| (0..group.len()).map(|at| at as f64).collect())

@@ -60,7 +60,7 @@ impl Throughput {
         self.over(OVER, now)
     }
 
-    /// Samples a second over a longer time; zero as in [`rate`](Self::rate).
+    /// Returns the number of samples a second over a longer time; zero as in [`rate`](Self::rate).
     pub(super) fn steady(&self, now: Duration) -> f64 {
         self.over(STEADY_OVER, now).samples
     }
@@ -143,9 +143,9 @@ impl FirstLevel {
     }
 }
 
-/// Number of samples on which the first levels are measured at a pace, so that 5×5 points stand within three seconds
-/// and 9×9 within ten: the largest of 64, 128, 256 … that is fast enough, or 64, as also before a pace is known; `None`
-/// if `everywhere`, on which the rest is measured, are fast enough themselves.
+/// Returns the number of samples on which the first levels are measured at a pace, so that 5×5 points stand within
+/// three seconds and 9×9 within ten: the largest of 64, 128, 256 … that is fast enough, or 64, as also before a pace is
+/// known; `None` if `everywhere`, on which the rest is measured, are fast enough themselves.
 ///
 /// The first map tells the pace itself. A single evaluation does not: beside a busy neighbour that is quick, because the
 /// kernel owes a process something that has slept.

@@ -142,13 +142,13 @@ fn or_logged<T>(done: Result<T, StoreError>) -> Option<T> {
     done.inspect_err(|error| tracing::info!("{error}")).ok()
 }
 
-/// The key of the row of the last of these contents, whose differences are from the first.
+/// Returns the key of the row of the last of these contents, whose differences are from the first.
 fn key(shape: &RunShape, contents: &[Digest]) -> Option<Digest> {
     let ends = (contents.first()?, contents.last()?);
     digest(&("dot products", SUMS, shape.layout.slots(), ends))
 }
 
-/// The first bytes of a content: enough to tell the checkpoints of a path apart.
+/// Returns the first bytes of a content: enough to tell the checkpoints of a path apart.
 fn short(content: Digest) -> u64 {
     let [a, b, c, d, e, f, g, h, ..] = content.0;
     u64::from_le_bytes([a, b, c, d, e, f, g, h])

@@ -90,7 +90,7 @@ pub struct StoreError {
     source: Box<dyn std::error::Error + Send + Sync>,
 }
 
-/// The reason of the database without its number, which says the same again.
+/// Returns the reason of the database without its number, which says the same again.
 fn in_short(
     source: Box<dyn std::error::Error + Send + Sync>,
 ) -> Box<dyn std::error::Error + Send + Sync> {

@@ -27,7 +27,7 @@ pub(super) fn trim(connection: &Connection, room: u64) -> rusqlite::Result<()> {
     give_back(connection)
 }
 
-/// Bytes of the pages that hold something.
+/// Returns the bytes of the pages that hold something.
 pub(super) fn used(connection: &Connection) -> rusqlite::Result<u64> {
     let pragma = |name| connection.pragma_query_value(None, name, |row| row.get::<_, i64>(0));
     let pages = pragma("page_count")? - pragma("freelist_count")?;

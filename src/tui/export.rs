@@ -75,7 +75,7 @@ impl Format {
     }
 }
 
-/// The name of files of what is seen now, without ending: `isoloss-step376-map`.
+/// Returns the name of files of what is seen now, without ending: `isoloss-step376-map`.
 #[must_use]
 pub fn stem(app: &App) -> String {
     let path = app.snapshot().trajectory.as_ref();

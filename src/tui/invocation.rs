@@ -30,7 +30,7 @@ pub struct Invocation {
 }
 
 impl Invocation {
-    /// The words of a session's options. What decides the numbers is said even where it is the default:
+    /// Returns the words of a session's options. What decides the numbers is said even where it is the default:
     /// defaults can be configured.
     #[must_use]
     pub fn of(options: &Options, compared: &[PathBuf]) -> Self {
@@ -52,7 +52,7 @@ impl Invocation {
         }
     }
 
-    /// The command that watches the same again.
+    /// Returns the command that watches the same again.
     #[must_use]
     pub fn watch(&self) -> Vec<String> {
         let runs = std::iter::once(&self.run).chain(&self.compared);
@@ -72,14 +72,14 @@ impl Invocation {
     }
 }
 
-/// Words as a line that a POSIX shell takes apart again.
+/// Returns the words as a line that a POSIX shell takes apart again.
 #[must_use]
 pub fn shell(words: &[String]) -> String {
     let quoted = words.iter().map(|word| quoted(word));
     quoted.collect::<Vec<_>>().join(" ")
 }
 
-/// A word as a shell takes it for one. A zero byte, which no argument can have, is left out.
+/// Returns a word as a shell takes it for one. A zero byte, which no argument can have, is left out.
 pub(super) fn quoted(word: &str) -> String {
     // Of these no shell makes anything, and shlex would put `--x=-1:1` in quotes.
     let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:,=+@%".contains(c);
@@ -94,7 +94,7 @@ fn option(name: &str, value: &(impl ToString + ?Sized)) -> [String; 2] {
     [name.to_owned(), value.to_string()]
 }
 
-/// The options by which workers are started by other means than one for each device.
+/// Returns the options by which workers are started by other means than one for each device.
 fn workers(hosting: &Hosting) -> Vec<String> {
     let launches = &hosting.launches;
     let mut launchers: Vec<&String> = launches
@@ -161,7 +161,7 @@ fn measure(options: &Options) -> Vec<String> {
     words
 }
 
-/// The target and the tokens of an exported model's samples.
+/// Returns the target and the tokens of an exported model's samples.
 fn columns(columns: &Columns) -> Vec<String> {
     let target = columns.target.iter();
     let mut words: Vec<String> = target
@@ -176,7 +176,7 @@ fn columns(columns: &Columns) -> Vec<String> {
     words
 }
 
-/// The loss with what belongs to it; nothing where all is as usual.
+/// Returns the loss with what belongs to it; nothing where all is as usual.
 fn criterion(criterion: &Criterion) -> Vec<String> {
     let Criterion { loss, output } = criterion;
     let mut words = Vec::new();
@@ -214,7 +214,7 @@ fn of_classes(classes: &Classes) -> Vec<String> {
     words
 }
 
-/// The word of the command line for a value.
+/// Returns the word of the command line for a value.
 fn name(value: &impl ValueEnum) -> String {
     let value = value.to_possible_value();
     value.map_or_else(String::new, |value| value.get_name().to_owned())

@@ -9,7 +9,7 @@ use crate::plot::{Cell, Picture, Rgb};
 use super::render::draw;
 use super::state::App;
 
-/// The whole screen at this size, in columns and rows.
+/// Returns the whole screen at this size, in columns and rows.
 #[must_use]
 pub fn still(app: &App, size: Size) -> Picture {
     let area = Rect::from((ratatui::layout::Position::ORIGIN, size));
@@ -36,7 +36,7 @@ fn printed(cell: &buffer::Cell) -> Cell {
     }
 }
 
-/// A colour of the theme. The screen draws with no others; they are fitted to a terminal's palette later.
+/// Returns a colour of the theme. The screen draws with no others; they are fitted to a terminal's palette later.
 fn colour(colour: Color) -> Option<Rgb> {
     match colour {
         Color::Rgb(r, g, b) => Some(Rgb(r, g, b)),

@@ -89,12 +89,12 @@ impl<'a> Seen<'a> {
         })
     }
 
-    /// A command on the run as far as it is seen.
+    /// Returns a command on the run as far as it is seen.
     fn command(&self, name: &str, measure: &[String], options: &[String]) -> Vec<String> {
         self.command_to(self.last, name, measure, options)
     }
 
-    /// A command on the run up to a step.
+    /// Returns a command on the run up to a step.
     fn command_to(
         &self,
         last: u64,
@@ -118,7 +118,7 @@ impl<'a> Seen<'a> {
         [&measure[..], batch_norm].concat()
     }
 
-    /// An option with its value, for a command that measures nothing.
+    /// Returns an option with its value, for a command that measures nothing.
     fn asked(&self, option: &str) -> Vec<String> {
         let named = self.invocation.measure.iter();
         let named = named.skip_while(|word| *word != option).take(2);
@@ -165,14 +165,14 @@ impl<'a> Seen<'a> {
         .concat()
     }
 
-    /// The window, `lines` a side.
+    /// Returns the window, `lines` a side.
     fn grid(&self, lines: usize) -> Vec<String> {
         let [x, y] =
             [(0, self.window.x), (1, self.window.y)].map(|(k, range)| self.facing(k, range));
         vec![axis("--x", x, lines), axis("--y", y, lines)]
     }
 
-    /// A range of axis `k` as a fit from nothing has it.
+    /// Returns a range of axis `k` as a fit from nothing has it.
     fn facing(&self, k: usize, [min, max]: [f64; 2]) -> [f64; 2] {
         if self.turned[k] {
             [-max, -min]
@@ -221,7 +221,7 @@ impl<'a> Seen<'a> {
         }
     }
 
-    /// The line from the first checkpoint to the last one.
+    /// Returns the line from the first checkpoint to the last one.
     fn line_between(&self, ends: &[String; 2]) -> Vec<String> {
         let Invocation { key, measure, .. } = self.invocation;
         let start = words(&["isoloss", "line", &ends[0], &ends[1]]);
@@ -230,14 +230,14 @@ impl<'a> Seen<'a> {
     }
 }
 
-/// Ranges and numbers of the lines of the map that is measured; `None` if there is none.
+/// Returns the ranges and numbers of the lines of the map that is measured; `None` if there is none.
 fn lines(snapshot: &Snapshot) -> Option<[([f64; 2], usize); 2]> {
     let surface = &snapshot.map.as_ref().filter(|map| !map.stale)?.surface;
     let side = |lines: &[f64]| Some(([*lines.first()?, *lines.last()?], lines.len()));
     Some([side(surface.x())?, side(surface.y())?])
 }
 
-/// The files of the first and the last checkpoint of the path.
+/// Returns the files of the first and the last checkpoint of the path.
 fn ends(app: &App) -> Option<[String; 2]> {
     let lines = app.snapshot().checkpoints.iter();
     let mut on_path = lines.filter(|line| line.state == CheckpointState::OnPath);
@@ -249,7 +249,7 @@ fn words(words: &[&str]) -> Vec<String> {
     words.iter().map(|word| (*word).to_owned()).collect()
 }
 
-/// A range with as many digits as it takes to get the same numbers again.
+/// Returns a range with as many digits as it takes to get the same numbers again.
 fn axis(name: &str, [min, max]: [f64; 2], lines: usize) -> String {
     format!("{name}={min}:{max}:{lines}")
 }

@@ -147,7 +147,7 @@ async fn show(
     Ok(End::Quit)
 }
 
-/// The last snapshot of a session that ended while it was shown: only its panic does that.
+/// Returns the last snapshot of a session that ended while it was shown: only its panic does that.
 fn orphaned(last: &Snapshot) -> Arc<Snapshot> {
     let mut last = last.clone();
     let notice = "the session stopped, the log says why; what was found so far stays";
@@ -155,7 +155,7 @@ fn orphaned(last: &Snapshot) -> Arc<Snapshot> {
     Arc::new(last)
 }
 
-/// The newest snapshot of each other run.
+/// Returns the newest snapshot of each other run.
 fn latest(compared: &mut [watch::Receiver<Arc<Snapshot>>]) -> Vec<Arc<Snapshot>> {
     let newest = |rival: &mut watch::Receiver<_>| Arc::clone(&rival.borrow_and_update());
     compared.iter_mut().map(newest).collect()

@@ -19,7 +19,7 @@ const GROUP: usize = 8 << 20;
 /// Both directions of a plane as flat vectors.
 pub type Pair = [Vec<f32>; 2];
 
-/// Σ a_i θ_i for two lists of coefficients that each sum to zero, in one pass over the checkpoints.
+/// Returns Σ a_i θ_i for two lists of coefficients that each sum to zero, in one pass over the checkpoints.
 /// Running statistics are combined alike. Differences from the first are summed, in f64.
 ///
 /// # Errors
@@ -96,7 +96,7 @@ pub fn mean<W: WeightSource>(
     Ok(sums.iter().map(|sum| (sum / count as f64) as f32).collect())
 }
 
-/// A whole point as a flat vector.
+/// Returns a whole point as a flat vector.
 ///
 /// # Errors
 /// The checkpoint cannot be read.
@@ -108,7 +108,7 @@ pub fn flat(layout: &Layout, source: &impl WeightSource) -> Result<Vec<f32>, Wei
     Ok(flat)
 }
 
-/// Two random directions with entries N(0,1), the first drawn whole before the second (docs/math.md 3).
+/// Returns two random directions with entries N(0,1), the first drawn whole before the second (docs/math.md 3).
 /// Running statistics get 0. The generator is `ChaCha8`, whose numbers are the same everywhere.
 #[must_use]
 pub fn random(layout: &Layout, seed: u64) -> Pair {
@@ -140,7 +140,7 @@ pub fn orthogonalize(direction: &mut [f32], other: &[f32]) {
     }
 }
 
-/// The directions of a safetensors file with tensors `x.<name>` and, if there is a second, `y.<name>`.
+/// Returns the directions of a safetensors file with tensors `x.<name>` and, if there is a second, `y.<name>`.
 /// Running statistics may be left out; they are 0 then.
 ///
 /// # Errors

@@ -34,7 +34,7 @@ impl Dynamics {
         }
     }
 
-    /// Cosine between each update and the next: one entry fewer than there are updates.
+    /// Returns the cosine between each update and the next: one entry fewer than there are updates.
     #[must_use]
     pub fn successive(&self) -> Vec<f64> {
         let next = |(i, row): (usize, &Vec<f64>)| row.get(i + 1).copied();

@@ -52,13 +52,13 @@ impl PathProducts {
         checkpoints.iter().map(|one| self.row(one)).collect()
     }
 
-    /// ‖θ_i − θ_j‖².
+    /// Returns ‖θ_i − θ_j‖².
     fn square(&self, i: usize, j: usize) -> f64 {
         let dots = &self.dots;
         (dots[(i, i)] + dots[(j, j)] - 2.0 * dots[(i, j)]).max(0.0)
     }
 
-    /// Largest distance of a path's checkpoints from the last; `None` if one of them is not known.
+    /// Returns the largest distance of a path's checkpoints from the last; `None` if one of them is not known.
     #[must_use]
     pub fn extent(&self, path: &[Checkpoint]) -> Option<f64> {
         let rows = self.rows(path)?;
@@ -67,7 +67,7 @@ impl PathProducts {
         Some(squares.fold(0.0, f64::max).sqrt())
     }
 
-    /// (θ_i − θ_j)·Σ a θ for a sum whose coefficients have the sum 0.
+    /// Returns (θ_i − θ_j)·Σ a θ for a sum whose coefficients have the sum 0.
     fn along(&self, i: usize, j: usize, rows: &[usize], combination: &[f64]) -> f64 {
         let terms = rows.iter().zip(combination);
         terms
@@ -75,7 +75,7 @@ impl PathProducts {
             .sum()
     }
 
-    /// Sum of the squared distances of some checkpoints from their mean.
+    /// Returns the sum of the squared distances of some checkpoints from their mean.
     fn total(&self, rows: &[usize]) -> f64 {
         let (mut own, mut all) = (0.0, 0.0);
         for &i in rows {
@@ -181,7 +181,7 @@ impl FittedPlane {
     }
 }
 
-/// Sum of squares about the mean along both axes.
+/// Returns the sum of squares about the mean along both axes.
 fn spreads(coordinates: &[[f64; 2]]) -> [f64; 2] {
     [0, 1].map(|k| {
         let values = coordinates.iter().map(|at| at[k]);
@@ -246,7 +246,7 @@ mod tests {
 
     const DIMENSIONS: usize = 7;
 
-    /// A walk that turns slowly, and its dot products.
+    /// Returns a walk that turns slowly, and its dot products.
     fn walk(count: usize) -> (Vec<[f64; DIMENSIONS]>, PathProducts) {
         let mut random = rand_chacha::ChaCha8Rng::seed_from_u64(5);
         let points: Vec<[f64; DIMENSIONS]> = (0..count)
@@ -277,7 +277,7 @@ mod tests {
         }
     }
 
-    /// Origin and directions of a plane, in full.
+    /// Returns the origin and directions of a plane, in full.
     fn in_full(
         plane: &FittedPlane,
         points: &[[f64; DIMENSIONS]],
@@ -292,7 +292,7 @@ mod tests {
         a.iter().zip(b).map(|(a, b)| a * b).sum()
     }
 
-    /// Coordinates of a point on a plane, and its distance from it, by definition.
+    /// Returns the coordinates of a point on a plane, and its distance from it, by definition.
     fn seen(
         point: &[f64; DIMENSIONS],
         (origin, directions): &([f64; DIMENSIONS], [[f64; DIMENSIONS]; 2]),

@@ -33,7 +33,7 @@ const FEW: usize = 4;
 /// Files that stay open while pieces are read, at most.
 const OPEN: usize = 512;
 
-/// Files that may stay open: a quarter of what the system gives this process, as others need some too.
+/// Returns the files that may stay open: a quarter of what the system gives this process, as others need some too.
 fn most_open() -> usize {
     #[cfg(unix)]
     {
@@ -72,13 +72,13 @@ impl GramRow {
         (fits && all_finite).then_some(Self { squares, products })
     }
 
-    /// ‖w‖² of each parameter tensor.
+    /// Returns ‖w‖² of each parameter tensor.
     #[must_use]
     pub fn squares(&self) -> &[f64] {
         &self.squares
     }
 
-    /// δ_i·δ_j for all j ≤ i.
+    /// Returns δ_i·δ_j for all j ≤ i.
     #[must_use]
     pub fn products(&self) -> &[f64] {
         &self.products
@@ -100,7 +100,7 @@ impl Default for Gram {
 }
 
 impl Gram {
-    /// Number of checkpoints.
+    /// Returns the number of checkpoints.
     #[must_use]
     pub fn rows(&self) -> usize {
         self.squares.len()
@@ -191,7 +191,7 @@ impl Gram {
         }
     }
 
-    /// The sums of a checkpoint.
+    /// Returns the sums of a checkpoint.
     pub(super) fn row(&self, row: usize) -> GramRow {
         GramRow {
             squares: self.squares[row].clone(),
@@ -228,26 +228,26 @@ impl Gram {
         self.path = Arc::new(path.remove_row(row).remove_column(row));
     }
 
-    /// δ_i·δ_j over all parameters, T×T, where δ_i = θ_i − θ_0.
+    /// Returns δ_i·δ_j over all parameters, T×T, where δ_i = θ_i − θ_0.
     #[must_use]
     pub fn path(&self) -> &DMatrix<f64> {
         &self.path
     }
 
-    /// The same, shared: of many checkpoints it is large.
+    /// Returns the same, shared: of many checkpoints it is large.
     #[must_use]
     pub fn shared_path(&self) -> Arc<DMatrix<f64>> {
         Arc::clone(&self.path)
     }
 
-    /// ‖w_i‖² of one tensor at each checkpoint; zeros for a tensor that is no parameter.
+    /// Returns ‖w_i‖² of one tensor at each checkpoint; zeros for a tensor that is no parameter.
     #[must_use]
     pub fn squares(&self, tensor: usize) -> Vec<f64> {
         let square = |row: &Vec<f64>| row.get(tensor).copied().unwrap_or(0.0);
         self.squares.iter().map(square).collect()
     }
 
-    /// ‖θ_i‖ over all parameters.
+    /// Returns ‖θ_i‖ over all parameters.
     #[must_use]
     pub fn norms(&self) -> Vec<f64> {
         let norm = |row: &Vec<f64>| row.iter().sum::<f64>().sqrt();
@@ -278,13 +278,13 @@ impl Rows {
         }
     }
 
-    /// Number of pieces of one group that are in memory.
+    /// Returns the number of pieces of one group that are in memory.
     fn held(self) -> usize {
         let passing = usize::from(self.are_few_new()) * rayon::current_num_threads();
         (self.together().len() + passing).max(1)
     }
 
-    /// Number of groups whose sums are held at once.
+    /// Returns the number of groups whose sums are held at once.
     fn batch(self) -> usize {
         let sums = (self.count - self.known) * self.count * size_of::<f64>();
         (SUMS_BUDGET / sums.max(1)).clamp(rayon::current_num_threads().min(BATCH), BATCH)
@@ -295,7 +295,7 @@ impl Rows {
 /// differs by some 1e-15.
 pub(super) const ROUNDING: f64 = 1e-14;
 
-/// ‖θ_i − θ_j‖² from the dot products of a path; 0 where rounding is all that is left of it.
+/// Returns ‖θ_i − θ_j‖² from the dot products of a path; 0 where rounding is all that is left of it.
 pub(super) fn square_between(path: &DMatrix<f64>, i: usize, j: usize) -> f64 {
     let all = path[(i, i)] + path[(j, j)];
     let square = all - 2.0 * path[(i, j)];
@@ -311,7 +311,7 @@ struct Sums {
 }
 
 impl Sums {
-    /// `read` fills one row of values with the pieces of the group.
+    /// Returns `read` fills one row of values with the pieces of the group.
     fn of(
         group: &[SlotRange],
         rows: Rows,
@@ -370,7 +370,7 @@ fn read(
     Ok(())
 }
 
-/// ‖w‖² of each piece of a group that was read.
+/// Returns ‖w‖² of each piece of a group that was read.
 fn squares(
     group: &[SlotRange],
     values: &[f32],
@@ -390,7 +390,7 @@ fn squares(
     Ok(squares)
 }
 
-/// The products of differences from row 1 instead of row 0.
+/// Returns the products of differences from row 1 instead of row 0.
 fn rebased(path: &DMatrix<f64>) -> DMatrix<f64> {
     DMatrix::from_fn(path.nrows(), path.ncols(), |i, j| {
         path[(i, j)] - path[(i, 1)] - path[(1, j)] + path[(1, 1)]

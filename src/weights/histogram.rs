@@ -119,7 +119,7 @@ pub fn range(
 }
 
 impl Histogram {
-    /// Counts weights into `bins` equal bins of `range`; the last bin has its upper edge. Weights
+    /// Returns the counts weights into `bins` equal bins of `range`; the last bin has its upper edge. Weights
     /// outside it count for the figures alone.
     ///
     /// # Errors

@@ -36,7 +36,7 @@ impl KeptRows {
         }
     }
 
-    /// The same place, for a path that begins anew.
+    /// Returns the same place, for a path that begins anew.
     pub(super) fn anew(&self) -> Self {
         Self::of(self.products.clone())
     }

@@ -18,7 +18,7 @@ const ENOUGH: f64 = 1e-12;
 /// Share that is left of a column that the earlier ones span.
 const NOTHING: f64 = 1e-13;
 
-/// The largest eigenvalues of a symmetric matrix, `wanted` of them or those that are not zero, with their
+/// Returns the largest eigenvalues of a symmetric matrix, `wanted` of them or those that are not zero, with their
 /// eigenvectors as columns.
 pub(super) fn largest(matrix: &DMatrix<f64>, wanted: usize) -> (Vec<f64>, DMatrix<f64>) {
     let count = matrix.nrows();
@@ -44,7 +44,7 @@ pub(super) fn largest(matrix: &DMatrix<f64>, wanted: usize) -> (Vec<f64>, DMatri
 
 type KrylovVector = nalgebra::DVector<f64>;
 
-/// The matrix times a block. A column of a symmetric matrix is its row, and lies in one piece.
+/// Returns the matrix times a block. A column of a symmetric matrix is its row, and lies in one piece.
 fn product(matrix: &DMatrix<f64>, block: &DMatrix<f64>) -> DMatrix<f64> {
     let count = matrix.nrows();
     let rows: Vec<Vec<f64>> = (0..count)
@@ -78,7 +78,8 @@ fn orthonormal(basis: &[KrylovVector], block: &DMatrix<f64>) -> Option<DMatrix<f
     (!fresh.is_empty()).then(|| DMatrix::from_columns(&fresh))
 }
 
-/// The best that lies in a basis (Rayleigh and Ritz), and the largest ‖Kv − λv‖ of it in parts of the largest λ.
+/// Returns the best that lies in a basis (Rayleigh and Ritz), and the largest ‖Kv − λv‖ of it in parts of the largest
+/// λ.
 fn found(
     basis: &[KrylovVector],
     images: &[KrylovVector],

@@ -31,19 +31,19 @@ pub struct Slot {
 }
 
 impl Slot {
-    /// Number of elements.
+    /// Returns the number of elements.
     #[must_use]
     pub fn len(&self) -> usize {
         self.shape.iter().product()
     }
 
-    /// True for a tensor without elements.
+    /// Returns true for a tensor without elements.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// Number of dimensions: 0 and 1 are biases and norm parameters, 2 and more are weights.
+    /// Returns the number of dimensions: 0 and 1 are biases and norm parameters, 2 and more are weights.
     #[must_use]
     pub fn rank(&self) -> usize {
         self.shape.len()
@@ -136,32 +136,32 @@ impl Layout {
             .map(|(name, slot)| (name.as_str(), *slot))
     }
 
-    /// Every slot, parameters first.
+    /// Returns every slot, parameters first.
     #[must_use]
     pub fn slots(&self) -> &[Slot] {
         &self.slots
     }
 
-    /// The slot of this name, with its index.
+    /// Returns the slot of this name, with its index.
     #[must_use]
     pub fn find(&self, name: &str) -> Option<(usize, &Slot)> {
         let index = *self.by_name.get(name)?;
         Some((index, self.slots.get(index)?))
     }
 
-    /// Number of trainable parameters: the dimension of weight space.
+    /// Returns the number of trainable parameters: the dimension of weight space.
     #[must_use]
     pub fn parameters(&self) -> usize {
         self.parameters
     }
 
-    /// Length of the flat vector: parameters and running statistics.
+    /// Returns the length of the flat vector: parameters and running statistics.
     #[must_use]
     pub fn len(&self) -> usize {
         self.len
     }
 
-    /// True when there is no tensor that counts.
+    /// Returns true when there is no tensor that counts.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len == 0

@@ -87,7 +87,7 @@ impl Lineage<'_> {
         }
     }
 
-    /// True if one of the rows from `known` on was written before one with a lower step that came earlier.
+    /// Returns true if one of the rows from `known` on was written before one with a lower step that came earlier.
     fn is_left_over(&self, known: usize) -> bool {
         let time = |row: usize| self.rows[row].checkpoint.modified;
         let mut pairs = (known..self.rows.len()).flat_map(|row| (0..known).map(move |b| (row, b)));
@@ -97,7 +97,7 @@ impl Lineage<'_> {
         })
     }
 
-    /// The last time that training began at a lower step again, as times tell it, where the weights or a
+    /// Returns the last time that training began at a lower step again, as times tell it, where the weights or a
     /// long pause say so too.
     fn last_restart(&mut self) -> Option<PathChange> {
         let path = self.path();
@@ -135,7 +135,7 @@ impl Lineage<'_> {
         })
     }
 
-    /// The turn of the path to another run, which leaves these rows.
+    /// Returns the turn of the path to another run, which leaves these rows.
     fn another_run(&self, first: usize, left: Vec<usize>) -> PathChange {
         PathChange::AnotherRun {
             first: self.rows[first].checkpoint.clone(),
@@ -184,7 +184,7 @@ impl Lineage<'_> {
         })
     }
 
-    /// True if most of the old rows that lie between two of `follows` are a detour from these.
+    /// Returns true if most of the old rows that lie between two of `follows` are a detour from these.
     fn lie_aside(&self, path: &[usize], old: &[usize], follows: &[usize]) -> bool {
         let (mut between, mut aside) = (0, 0);
         for (at, &row) in path.iter().enumerate().filter(|(_, row)| old.contains(row)) {
@@ -199,13 +199,13 @@ impl Lineage<'_> {
         2 * aside > between
     }
 
-    /// True if going from `a` to `b` by way of a row is no detour: both legs are shorter than the whole.
+    /// Returns true if going from `a` to `b` by way of a row is no detour: both legs are shorter than the whole.
     fn is_no_detour(&self, a: usize, row: usize, b: usize) -> bool {
         let whole = self.distance(a, b);
         self.distance(a, row) < whole && self.distance(row, b) < whole
     }
 
-    /// The largest leap from a new row to an old one beside it on the path, in usual moves of the new ones with
+    /// Returns the largest leap from a new row to an old one beside it on the path, in usual moves of the new ones with
     /// the one that they go on from.
     fn leap(&self, path: &[usize], old: &[usize], follows: &[usize], from: Option<usize>) -> f64 {
         let moves = |rows: &[usize]| {
@@ -256,7 +256,7 @@ impl Lineage<'_> {
         changes
     }
 
-    /// The turn that the path takes at a row which came after those up to `known`.
+    /// Returns the turn that the path takes at a row which came after those up to `known`.
     fn change_at(&mut self, row: usize, known: usize) -> Option<PathChange> {
         let mut before = self.path();
         before.retain(|&other| other < known);
@@ -281,7 +281,7 @@ impl Lineage<'_> {
         Some(self.turn(row, earlier, later))
     }
 
-    /// The turn of the path at a row that goes on from an earlier one than `later`. Rows that came after those
+    /// Returns the turn of the path at a row that goes on from an earlier one than `later`. Rows that came after those
     /// and seemed to lie between them are the new branch's as well.
     fn turn(&mut self, row: usize, earlier: &[usize], later: &[usize]) -> PathChange {
         let arrival = |row: &usize| self.rows[*row].checkpoint.arrival;
@@ -298,7 +298,7 @@ impl Lineage<'_> {
         self.branch(first, kept.last().copied(), &left)
     }
 
-    /// True for weights with a higher step that have nothing in common with a smooth path: a gap in the
+    /// Returns true for weights with a higher step that have nothing in common with a smooth path: a gap in the
     /// steps alone would leave them more alike than independent ones are.
     fn begins_anew(&self, row: usize, before: &[usize]) -> bool {
         let (Some(&last), true) = (before.last(), before.len() > 1) else {
@@ -334,7 +334,7 @@ impl Lineage<'_> {
         }
     }
 
-    /// Rows of the path, by step.
+    /// Returns the rows of the path, by step.
     fn path(&self) -> Vec<usize> {
         let on_path = |row: &usize| self.rows[*row].place == LineagePlace::OnPath;
         self.by_step((0..self.rows.len()).filter(on_path).collect())
@@ -355,7 +355,7 @@ impl Lineage<'_> {
             .collect()
     }
 
-    /// True for a checkpoint that was written before the later ones and only came after them, as files do
+    /// Returns true for a checkpoint that was written before the later ones and only came after them, as files do
     /// that are copied from elsewhere.
     fn was_only_late(&self, row: usize, later: &[usize]) -> bool {
         let own = &self.rows[row];
@@ -366,7 +366,7 @@ impl Lineage<'_> {
         })
     }
 
-    /// True if going by way of this one is no detour from its neighbours: both legs are shorter than the
+    /// Returns true if going by way of this one is no detour from its neighbours: both legs are shorter than the
     /// whole. A branch that left the path lies further away.
     fn lies_between(&self, row: usize, before: Option<usize>, later: &[usize]) -> bool {
         let (Some(before), Some(&after)) = (before, later.first()) else {
@@ -392,12 +392,12 @@ impl Lineage<'_> {
             .min_by(|a, b| distance(a).total_cmp(&distance(b)))
     }
 
-    /// ‖θ_i − θ_j‖.
+    /// Returns ‖θ_i − θ_j‖.
     fn distance(&self, i: usize, j: usize) -> f64 {
         square_between(self.gram.path(), i, j).sqrt()
     }
 
-    /// Cosine of the angle between θ_i and θ_j over all parameters.
+    /// Returns the cosine of the angle between θ_i and θ_j over all parameters.
     fn cosine(&self, i: usize, j: usize) -> f64 {
         let norms = self.gram.norms();
         let (a, b) = (norms[i], norms[j]);
@@ -408,7 +408,7 @@ impl Lineage<'_> {
         }
     }
 
-    /// True if the weights have more in common with one of `kin` than chance would give. A checkpoint that
+    /// Returns true if the weights have more in common with one of `kin` than chance would give. A checkpoint that
     /// can no longer be read is taken for related: nothing is thrown away without evidence.
     fn is_related(&self, row: usize, kin: &[usize], path: &[usize]) -> bool {
         let mut steps: Vec<f64> = path
@@ -427,7 +427,7 @@ impl Lineage<'_> {
         })
     }
 
-    /// Cosine over the weight matrices alone, and their number of weights: norms and biases begin alike in
+    /// Returns the cosine over the weight matrices alone, and their number of weights: norms and biases begin alike in
     /// every run.
     fn matrices(&self, i: usize, j: usize) -> Result<(f64, usize), WeightsError> {
         let layout = &self.shape.layout;

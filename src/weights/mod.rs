@@ -125,7 +125,7 @@ fn shape_or_none(shape: Option<&Vec<usize>>) -> String {
 }
 
 impl WeightsError {
-    /// True if the checkpoint can be read but is another model than the run's newest.
+    /// Returns true if the checkpoint can be read but is another model than the run's newest.
     #[must_use]
     pub fn is_another_shape(&self) -> bool {
         matches!(self, Self::Mismatch { .. } | Self::Surplus { .. })

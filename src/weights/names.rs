@@ -47,13 +47,13 @@ pub(crate) fn matched<'a>(
     best
 }
 
-/// A name without the parts that wrappers put anywhere.
+/// Returns a name without the parts that wrappers put anywhere.
 fn plain(name: &str) -> String {
     let parts = name.split('.').filter(|part| !ANYWHERE.contains(part));
     parts.collect::<Vec<_>>().join(".")
 }
 
-/// The first one and two parts of names, with their dots.
+/// Returns the first one and two parts of names, with their dots.
 fn prefixes<'a>(names: impl Iterator<Item = &'a String>) -> Vec<String> {
     let mut prefixes = Vec::new();
     for name in names {

@@ -110,13 +110,13 @@ fn multiply(d: &mut [f32], factor: f64) {
     }
 }
 
-/// The Frobenius norm, summed in f64.
+/// Returns the Frobenius norm, summed in f64.
 #[must_use]
 pub fn length(values: &[f32]) -> f64 {
     dot(values, values).sqrt()
 }
 
-/// The dot product, summed in f64.
+/// Returns the dot product, summed in f64.
 #[must_use]
 pub fn dot(a: &[f32], b: &[f32]) -> f64 {
     a.iter()
@@ -135,7 +135,7 @@ mod tests {
     use super::*;
     use crate::weights::direction::tests::info;
 
-    /// The two tensors of docs/math.md 4 behind a bias, as weights w and direction d.
+    /// Returns the two tensors of docs/math.md 4 behind a bias, as weights w and direction d.
     fn golden(norm: Norm, ignore: Ignore) -> Vec<f32> {
         let layout = Layout::of(&[
             info("bias", &[2]),

@@ -80,7 +80,7 @@ pub struct RunPath {
 }
 
 impl RunPath {
-    /// An empty path; `key` names the state dict inside nested dicts.
+    /// Returns an empty path; `key` names the state dict inside nested dicts.
     #[must_use]
     pub fn new(key: Option<String>) -> Self {
         Self {
@@ -89,7 +89,7 @@ impl RunPath {
         }
     }
 
-    /// An empty path for the checkpoints of several runs, which follow from nothing before.
+    /// Returns an empty path for the checkpoints of several runs, which follow from nothing before.
     #[must_use]
     pub fn of_many_runs(key: Option<String>) -> Self {
         Self {
@@ -98,13 +98,13 @@ impl RunPath {
         }
     }
 
-    /// The same path, of the tensors that a model takes.
+    /// Returns the same path, of the tensors that a model takes.
     #[must_use]
     pub fn with_roles(self, roles: Option<Arc<Roles>>) -> Self {
         Self { roles, ..self }
     }
 
-    /// The same path, whose dot products are kept and found again.
+    /// Returns the same path, whose dot products are kept and found again.
     #[must_use]
     pub fn with_kept_products(self, products: Option<Arc<dyn KeptProducts>>) -> Self {
         let kept = KeptRows::of(products);
@@ -130,7 +130,7 @@ impl RunPath {
         self.recalled = left.map(|(one, branch)| (key(&one), branch)).collect();
     }
 
-    /// The part of the path that the next session cannot find out by itself.
+    /// Returns the part of the path that the next session cannot find out by itself.
     #[must_use]
     pub fn memory(&self) -> PathMemory {
         let previous = self.previous.clone().unwrap_or_default();
@@ -155,7 +155,7 @@ impl RunPath {
         }
     }
 
-    /// Names and shapes of the run, those of the newest checkpoint that was read.
+    /// Returns the names and shapes of the run, those of the newest checkpoint that was read.
     #[must_use]
     pub fn shape(&self) -> Option<&RunShape> {
         self.shape.as_ref()
@@ -204,7 +204,7 @@ impl RunPath {
         update
     }
 
-    /// The checkpoints on the path by step, and where they lie. Signs of the axes stay as they were
+    /// Returns the checkpoints on the path by step, and where they lie. Signs of the axes stay as they were
     /// at the last fit. An empty path has an empty fit.
     pub fn fit(&mut self) -> (Vec<Checkpoint>, Arc<Fit>) {
         let order = self.order();
@@ -222,14 +222,15 @@ impl RunPath {
         (members, Arc::new(fit))
     }
 
-    /// The dot products of all checkpoints, those of old branches too.
+    /// Returns the dot products of all checkpoints, those of old branches too.
     #[must_use]
     pub fn products(&self) -> PathProducts {
         let checkpoints = self.rows.iter().map(|row| row.checkpoint.clone());
         PathProducts::new(checkpoints.collect(), self.gram.shared_path())
     }
 
-    /// True if a checkpoint is known to be of a branch that training has left, from now or from a session before.
+    /// Returns true if a checkpoint is known to be of a branch that training has left, from now or from a session
+    /// before.
     #[must_use]
     pub fn has_left(&self, checkpoint: &Checkpoint) -> bool {
         let is = |row: &&Row| {
@@ -242,7 +243,7 @@ impl RunPath {
         }
     }
 
-    /// The checkpoints of branches that training has left, by step.
+    /// Returns the checkpoints of branches that training has left, by step.
     #[must_use]
     pub fn left_behind(&self) -> Vec<Checkpoint> {
         let mut left: Vec<Checkpoint> = self
@@ -255,7 +256,7 @@ impl RunPath {
         left
     }
 
-    /// Norms by layer and angles between updates of the checkpoints on the path.
+    /// Returns the norms by layer and angles between updates of the checkpoints on the path.
     #[must_use]
     pub fn dynamics(&self) -> Dynamics {
         let order = self.order();
@@ -264,7 +265,7 @@ impl RunPath {
         })
     }
 
-    /// Rows of the path, by step.
+    /// Returns the rows of the path, by step.
     fn order(&self) -> Vec<usize> {
         let mut order: Vec<usize> = (0..self.rows.len())
             .filter(|&row| self.rows[row].place == LineagePlace::OnPath)

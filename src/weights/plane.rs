@@ -34,19 +34,19 @@ impl Metric {
         }
     }
 
-    /// The cosine of the angle between the directions.
+    /// Returns the cosine of the angle between the directions.
     #[must_use]
     pub fn cosine(&self) -> f64 {
         self.xy / (self.xx * self.yy).sqrt()
     }
 
-    /// True when the directions span a plane.
+    /// Returns true when the directions span a plane.
     #[must_use]
     pub fn spans(&self) -> bool {
         self.xx > 0.0 && self.yy > 0.0 && self.cosine().abs() < 1.0 - 1e-9
     }
 
-    /// Coordinates (α, β) of the point of the plane nearest to δ, from `x` = dx·δ and `y` = dy·δ:
+    /// Returns the coordinates (α, β) of the point of the plane nearest to δ, from `x` = dx·δ and `y` = dy·δ:
     /// the solution of the 2×2 system G c = b. A second direction of zero gives β = 0.
     #[must_use]
     pub fn coordinates(&self, x: f64, y: f64) -> [f64; 2] {
@@ -63,7 +63,7 @@ impl Metric {
         }
     }
 
-    /// ‖δ − α dx − β dy‖/‖δ‖ of the nearest point, from dx·δ, dy·δ and δ·δ; 0 when δ is.
+    /// Returns ‖δ − α dx − β dy‖/‖δ‖ of the nearest point, from dx·δ, dy·δ and δ·δ; 0 when δ is.
     #[must_use]
     pub fn residual(&self, x: f64, y: f64, square: f64) -> f64 {
         let [alpha, beta] = self.coordinates(x, y);
@@ -84,13 +84,13 @@ pub fn project(delta: &[f32], x: &[f32], y: &[f32]) -> ([f64; 2], f64) {
     (metric.coordinates(on_x, on_y), residual)
 }
 
-/// Expected |cos| of two random directions in `n` dimensions: about √(2/(πn)) (docs/math.md 9).
+/// Returns the expected |cos| of two random directions in `n` dimensions: about √(2/(πn)) (docs/math.md 9).
 #[must_use]
 pub fn expected_cosine(n: usize) -> f64 {
     (2.0 / (PI * n as f64)).sqrt()
 }
 
-/// Expected |cos| of two random directions whose entries have these magnitudes and random signs:
+/// Returns the expected |cos| of two random directions whose entries have these magnitudes and random signs:
 /// √(2/π) √(Σ x²y²)/(‖x‖‖y‖) (docs/math.md 9). Normalization makes some filters longer than others, so that such
 /// directions are less orthogonal than their number of entries lets expect.
 #[must_use]

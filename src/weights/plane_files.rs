@@ -127,7 +127,7 @@ impl PlaneFiles {
         }
     }
 
-    /// The files with their bytes and when they were written.
+    /// Returns the files with their bytes and when they were written.
     fn all(&self) -> Vec<(PathBuf, u64, SystemTime)> {
         let entries = fs::read_dir(&self.folder).into_iter().flatten().flatten();
         let of = |entry: fs::DirEntry| {
@@ -188,12 +188,12 @@ fn told(file: &Path, name: &str) -> Option<String> {
     Some(header.get("__metadata__")?.get(name)?.as_str()?.to_owned())
 }
 
-/// The folder of the checkpoint that a plane goes through.
+/// Returns the folder of the checkpoint that a plane goes through.
 fn run_of(file: &Path) -> Option<PathBuf> {
     told(file, RUN).map(PathBuf::from)
 }
 
-/// The bytes of a plane's file, but for its header.
+/// Returns the bytes of a plane's file, but for its header.
 fn size(spec: &PlaneSpec) -> u64 {
     3 * (spec.shape.layout.len() * size_of::<f32>()) as u64
 }

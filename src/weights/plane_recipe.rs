@@ -194,7 +194,7 @@ mod tests {
     use crate::weights::run_checkpoint::RunShape;
     use std::fs;
 
-    /// Checkpoints of the digits in a folder of their own, under names of their own.
+    /// Returns the checkpoints of the digits in a folder of their own, under names of their own.
     fn members(folder: &Path, name: &str) -> Vec<Checkpoint> {
         let copy = |step: u64| {
             let original = format!("tests/fixtures/digits-run/step_{step:04}.safetensors");

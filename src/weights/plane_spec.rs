@@ -110,7 +110,7 @@ pub enum BatchNorm {
 }
 
 impl BatchNorm {
-    /// The word that `--bn` takes.
+    /// Returns the word that `--bn` takes.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -155,14 +155,14 @@ impl Plane {
         Metric::of(x, y)
     }
 
-    /// The trainable parameters of dx and dy.
+    /// Returns the trainable parameters of dx and dy.
     #[must_use]
     pub fn parameters(&self) -> [&[f32]; 2] {
         let count = self.layout.parameters();
         [&self.directions[0][..count], &self.directions[1][..count]]
     }
 
-    /// Mean |cosine| of random directions that are as long in each entry as these.
+    /// Returns the mean |cosine| of random directions that are as long in each entry as these.
     #[must_use]
     pub fn expected_cosine(&self) -> f64 {
         let [x, y] = self.parameters();
@@ -178,7 +178,7 @@ impl Plane {
 }
 
 impl PlaneSpec {
-    /// The plane that is only the point of a checkpoint, for what is measured on none.
+    /// Returns the plane that is only the point of a checkpoint, for what is measured on none.
     #[must_use]
     pub fn through(shape: &RunShape, checkpoint: &Checkpoint) -> Self {
         Self {

@@ -26,7 +26,7 @@ const LINE: usize = 4 * LANES;
 /// Products that are summed at once, in registers: SIDE × SIDE.
 const SIDE: usize = 4;
 
-/// δ_i·δ_j for i from `known` on and all j ≤ i, where δ_i = rows[i] − rows[0]: row i − `known`, column
+/// Returns δ_i·δ_j for i from `known` on and all j ≤ i, where δ_i = rows[i] − rows[0]: row i − `known`, column
 /// j. What lies beyond is of no meaning. The result does not depend on the threads.
 pub(super) fn differences(rows: &[&[f32]], known: usize) -> DMatrix<f64> {
     let (count, len) = (rows.len(), rows.first().map_or(0, |row| row.len()));
@@ -62,7 +62,7 @@ pub(super) fn differences(rows: &[&[f32]], known: usize) -> DMatrix<f64> {
     all
 }
 
-/// The products of the rows of two panels over a part of them; `deltas` is room for their differences.
+/// Returns the products of the rows of two panels over a part of them; `deltas` is room for their differences.
 fn of_panels(
     rows: &[&[f32]],
     part: &Range<usize>,
@@ -153,7 +153,7 @@ impl<'a> WithSimd for Tile<'a> {
     }
 }
 
-/// Σ(a − base)(b − base), in vector code: for two rows that meet once, so that no difference is kept.
+/// Returns Σ(a − base)(b − base), in vector code: for two rows that meet once, so that no difference is kept.
 pub(super) fn difference(a: &[f32], b: &[f32], base: &[f32]) -> f64 {
     Arch::new().dispatch(Difference { a, b, base })
 }
@@ -192,7 +192,7 @@ impl NullaryFnOnce for Difference<'_> {
     }
 }
 
-/// Σv², in vector code. Not finite where a value is not.
+/// Returns Σv², in vector code. Not finite where a value is not.
 pub(super) fn square(values: &[f32]) -> f64 {
     Arch::new().dispatch(Square(values))
 }

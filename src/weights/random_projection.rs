@@ -29,7 +29,7 @@ pub struct RandomProjection {
 }
 
 impl RandomProjection {
-    /// Mean |cosine| to compare with.
+    /// Returns the mean |cosine| to compare with.
     #[must_use]
     pub fn expected(&self) -> f64 {
         self.expected_normalized.unwrap_or(self.expected_cosine)
@@ -82,7 +82,7 @@ pub fn of(
     })
 }
 
-/// Σ‖c − mean‖² of points given by their coordinates on a plane.
+/// Returns Σ‖c − mean‖² of points given by their coordinates on a plane.
 fn variance(metric: &Metric, coordinates: &[[f64; 2]]) -> f64 {
     let count = coordinates.len() as f64;
     let mean = [0, 1].map(|k| coordinates.iter().map(|at| at[k]).sum::<f64>() / count);

@@ -20,10 +20,10 @@ pub trait WeightSource: Send + Sync {
     /// The source can no longer be read.
     fn read(&self, slot: usize, start: usize, values: &mut [f32]) -> Result<(), WeightsError>;
 
-    /// True if reading a piece of a tensor costs as much as reading all of it.
+    /// Returns true if reading a piece of a tensor costs as much as reading all of it.
     fn whole(&self) -> bool;
 
-    /// Number of files that are open as long as it is.
+    /// Returns the number of files that are open as long as it is.
     fn files(&self) -> usize;
 }
 
@@ -175,7 +175,7 @@ impl<'a> TensorNames<'a> {
     }
 }
 
-/// A parameter that none of the layout's slots is: the model was changed. Other buffers may come and go.
+/// Returns a parameter that none of the layout's slots is: the model was changed. Other buffers may come and go.
 fn surplus(tensors: &[TensorInfo], matched: &[usize], roles: Option<&Roles>) -> Option<String> {
     let matched: HashSet<&str> = matched
         .iter()

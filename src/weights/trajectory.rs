@@ -146,7 +146,7 @@ pub fn fit(gram: &Gram, rows: &[(u64, usize)], previous: Option<&Trajectory>) ->
     }
 }
 
-/// Coordinates of θ − θ_last on the plane of a fit for a row that is not on its path: with pc = Σ a_i θ_i
+/// Returns the coordinates of θ − θ_last on the plane of a fit for a row that is not on its path: with pc = Σ a_i θ_i
 /// and Σ a_i = 0 they are Σ a_i (θ − θ_last)·θ_i. `order` has the rows of the path.
 #[must_use]
 pub fn project(gram: &Gram, order: &[usize], combinations: &[Vec<f64>; 2], row: usize) -> [f64; 2] {
@@ -162,14 +162,14 @@ pub fn project(gram: &Gram, order: &[usize], combinations: &[Vec<f64>; 2], row: 
     })
 }
 
-/// Share of a random walk's variance in component `k` (from 1), in the limit of many steps and
+/// Returns the share of a random walk's variance in component `k` (from 1), in the limit of many steps and
 /// dimensions: 6/(π²k²) (Antognini and Sohl-Dickstein, NeurIPS 2018).
 #[must_use]
 pub fn random_walk_share(k: usize) -> f64 {
     6.0 / (PI * k as f64).powi(2)
 }
 
-/// ‖δ − αx − βy‖ for orthonormal x and y; 0 where rounding is all that is left of it.
+/// Returns ‖δ − αx − βy‖ for orthonormal x and y; 0 where rounding is all that is left of it.
 pub(super) fn distance([alpha, beta]: [f64; 2], square: f64) -> f64 {
     let rest = square - alpha * alpha - beta * beta;
     if rest > ROUNDING * square {
@@ -179,7 +179,7 @@ pub(super) fn distance([alpha, beta]: [f64; 2], square: f64) -> f64 {
     }
 }
 
-/// ‖δ − αx − βy‖/‖δ‖; 0 when δ is.
+/// Returns ‖δ − αx − βy‖/‖δ‖; 0 when δ is.
 pub(super) fn off_plane(at: [f64; 2], square: f64) -> f64 {
     if square > 0.0 {
         distance(at, square) / square.sqrt()
@@ -252,7 +252,7 @@ mod tests {
     use rand::SeedableRng;
     use rand_distr::{Distribution, StandardNormal};
 
-    /// A path of points, padded to the ten parameters and two statistics of the test layout.
+    /// Returns a path of points, padded to the ten parameters and two statistics of the test layout.
     fn path(points: &[[f32; 3]]) -> (Gram, Vec<(u64, usize)>) {
         let rows: Vec<Point> = points
             .iter()

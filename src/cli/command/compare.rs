@@ -136,7 +136,7 @@ impl Compare {
         options
     }
 
-    /// Both runs as one path, on its own principal plane, through the first run's last checkpoint.
+    /// Returns both runs as one path, on its own principal plane, through the first run's last checkpoint.
     fn shared_scene(&self) -> anyhow::Result<Scene> {
         // Each by itself first, because only that tells what an earlier run left in its folder.
         let own = |run: &PathBuf| {
@@ -251,7 +251,7 @@ impl Compare {
     }
 }
 
-/// Loss and score of the checkpoint at the origin, on the samples and on test samples.
+/// Returns the loss and score of the checkpoint at the origin, on the samples and on test samples.
 fn at_origin(
     scene: &Scene,
     split: Split,
@@ -271,7 +271,7 @@ fn at_origin(
     Ok((own.measure, test))
 }
 
-/// The last part of each path, and as many more as tell them apart.
+/// Returns the last part of each path, and as many more as tell them apart.
 fn names(runs: &[PathBuf]) -> Vec<String> {
     let name = |run: &Path, parts: usize| {
         let all: Vec<_> = run
@@ -291,7 +291,7 @@ fn names(runs: &[PathBuf]) -> Vec<String> {
         .unwrap_or_else(|| runs.iter().map(|run| run.display().to_string()).collect())
 }
 
-/// The window that holds those of all scenes.
+/// Returns the window that holds those of all scenes.
 fn union(scenes: &[Scene]) -> [[f64; 2]; 2] {
     let windows = scenes.iter().map(Scene::window);
     windows
@@ -299,7 +299,7 @@ fn union(scenes: &[Scene]) -> [[f64; 2]; 2] {
         .unwrap_or([[-1.0, 1.0]; 2])
 }
 
-/// The points of the first run, and those of the second.
+/// Returns the points of the first run, and those of the second.
 fn split(scene: &Scene, points: &[PathPoint], first: &Path) -> (Vec<PathPoint>, Vec<PathPoint>) {
     let pairs = scene.path.members.iter().zip(points);
     let (own, other): (Vec<_>, Vec<_>) =

@@ -45,7 +45,7 @@ impl Completions {
     }
 }
 
-/// The command line as users know it; generators do not pass over hidden commands.
+/// Returns the command line as users know it; generators do not pass over hidden commands.
 fn visible() -> Command {
     let cli = Cli::command();
     let commands = cli
@@ -58,7 +58,7 @@ fn visible() -> Command {
         .subcommands(commands.cloned())
 }
 
-/// The page of the program and those of its commands, one after another as `man -l` shows them: options
+/// Returns the page of the program and those of its commands, one after another as `man -l` shows them: options
 /// are told by the commands that have them.
 fn man_pages() -> io::Result<Vec<u8>> {
     let mut cli = visible().disable_help_subcommand(true);

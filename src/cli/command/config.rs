@@ -100,7 +100,7 @@ fn key_line(
     (line, source)
 }
 
-/// Lines with their comments in one column.
+/// Returns the lines with their comments in one column.
 fn aligned(lines: Vec<(String, String)>) -> String {
     let width = lines.iter().map(|(line, _)| line.chars().count()).max();
     let width = width.unwrap_or(0);
@@ -116,7 +116,7 @@ fn aligned(lines: Vec<(String, String)>) -> String {
     text
 }
 
-/// A value as TOML: a number, true or false, or a string.
+/// Returns a value as TOML: a number, true or false, or a string.
 fn literal(value: &str) -> String {
     let plain = value.parse::<i64>().is_ok()
         || value.parse::<f64>().is_ok_and(f64::is_finite)

@@ -159,7 +159,7 @@ fn device(place: Place) -> Device {
     }
 }
 
-/// The name of the device that `auto` becomes, and why it is the CPU where a GPU is there.
+/// Returns the name of the device that `auto` becomes, and why it is the CPU where a GPU is there.
 fn auto() -> (String, Option<String>) {
     let (compute, became) = match worker::open(Place::Auto, Precision::default(), None) {
         Ok(opened) => opened,

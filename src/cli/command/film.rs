@@ -111,7 +111,7 @@ impl Folder {
         })
     }
 
-    /// The run of the frames, where their folder tells it.
+    /// Returns the run of the frames, where their folder tells it.
     fn run(&self) -> Option<PathBuf> {
         let lines = regular::read(&self.path.join("checkpoints.jsonl"), 1 << 30).ok()?;
         let first = lines.split(|byte| *byte == b'\n').next()?;

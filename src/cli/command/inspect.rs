@@ -139,7 +139,7 @@ struct Shown {
     left_out: Vec<LeftOutFile>,
 }
 
-/// Every tensor with its norm, and the norm of all parameters.
+/// Returns every tensor with its norm, and the norm of all parameters.
 fn tensors(dict: &StateDict, layout: &Layout) -> anyhow::Result<(Vec<TensorReport>, f64)> {
     let mut squares = 0.0;
     let mut tensors = Vec::new();

@@ -135,7 +135,7 @@ impl Line {
             .print(|width| report.text(width), &json, || report.csv(), &forms)
     }
 
-    /// The checkpoints of B, of which there is at least one.
+    /// Returns the checkpoints of B, of which there is at least one.
     fn members_of(&self, b: &Path, a: &Checkpoint) -> anyhow::Result<Vec<Checkpoint>> {
         let checkpoints = self.path.open_whole(b)?;
         let path = self.measure.read_path(checkpoints, &self.path.key, b)?;
@@ -213,7 +213,7 @@ impl Line {
         })
     }
 
-    /// A slice along a principal component, as wide as the path with its margin.
+    /// Returns a slice along a principal component, as wide as the path with its margin.
     fn component(&self, path: &ReadPath, at: usize, axis: usize) -> anyhow::Result<LinePlan> {
         let trajectory = &path.fit.trajectory;
         if trajectory

@@ -65,7 +65,7 @@ pub(in crate::cli) struct Watch {
 }
 
 impl Watch {
-    /// The same, recorded so.
+    /// Returns the same, recorded so.
     pub(in crate::cli) fn recorded(self, record: RecordOption) -> Self {
         Self { record, ..self }
     }
@@ -167,7 +167,7 @@ async fn print_until_asked(session: &Session, finish: bool, json: bool) -> anyho
     signal.map_or(Ok(()), |number| Err(Ended(number).into()))
 }
 
-/// Seconds since 1970.
+/// Returns the seconds since 1970.
 fn now() -> f64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH);
     since.map_or(0.0, |since| since.as_secs_f64())

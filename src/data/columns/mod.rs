@@ -72,7 +72,7 @@ fn only_split(path: &Path, request: &DataRequest, names: &[String]) -> Result<()
     Err(DataError::invalid(path, expected, listed(names)))
 }
 
-/// The split that a name of an array tells.
+/// Returns the split that a name of an array tells.
 fn split_of(name: &str) -> Option<Split> {
     let splits = [Split::Train, Split::Test].into_iter();
     splits.into_iter().find(|split| {
@@ -85,7 +85,7 @@ fn split_of(name: &str) -> Option<Split> {
     })
 }
 
-/// One array, called as its file.
+/// Returns one array, called as its file.
 fn single(path: &Path, request: &DataRequest, wanted: &Columns) -> Result<Dataset, DataError> {
     let mut array = arrays::single(path);
     let own = NamedColumn {
@@ -163,8 +163,8 @@ impl Choice {
     }
 }
 
-/// Names without the split, `x` of `x_train` or `train_x`; those of the other split are left out. A name that
-/// the model knows stays as it is, and so does one that would be there twice.
+/// Returns the names without the split, `x` of `x_train` or `train_x`; those of the other split are left out. A name
+/// that the model knows stays as it is, and so does one that would be there twice.
 fn named(names: &[String], split: Split, known: &[String]) -> Vec<NamedColumn> {
     let ends = |name: &str, split: Split| -> Option<String> {
         let short = name.strip_suffix(split.name())?.strip_suffix('_');
@@ -301,7 +301,7 @@ impl<'a> Taking<'a> {
     }
 }
 
-/// Number of rows, and of elements of one, of an array that may be a column.
+/// Returns the number of rows, and of elements of one, of an array that may be a column.
 fn extents(
     path: &Path,
     arrays: &mut dyn Arrays,

@@ -43,7 +43,7 @@ fn request(path: impl Into<PathBuf>, inputs: &[&str], target: Option<&str>) -> D
     }
 }
 
-/// The names of inputs and target, or the error.
+/// Returns the names of inputs and target, or the error.
 fn said(request: &DataRequest) -> String {
     load(request).map_or_else(
         |error| error.to_string(),

@@ -97,7 +97,7 @@ impl Connection {
         }
     }
 
-    /// The same, which ends when a sign is given.
+    /// Returns the same, which ends when a sign is given.
     #[must_use]
     pub fn with_stop(self, stop: Stop) -> Self {
         Self { stop, ..self }
@@ -338,7 +338,7 @@ impl Connection {
         }
     }
 
-    /// The running process, started if there is none.
+    /// Returns the running process, started if there is none.
     fn running<'a>(&self, state: &'a mut State) -> Result<&'a mut Running, Failure> {
         if state.running.is_none() {
             if let Some(not_before) = state.not_before.take() {
@@ -429,7 +429,7 @@ impl Connection {
     }
 }
 
-/// The score of this name in files and protocols.
+/// Returns the score of this name in files and protocols.
 fn of_score(name: &str) -> Option<Score> {
     Score::ALL.into_iter().find(|score| score.key() == name)
 }

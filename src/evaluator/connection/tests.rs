@@ -11,7 +11,7 @@ use super::*;
 use crate::run::{Dtype, TensorInfo};
 use crate::weights::BatchNorm;
 
-/// A program of a shell: greets, then does for each line what `body` says; `$n` counts its starts.
+/// Returns a program of a shell: greets, then does for each line what `body` says; `$n` counts its starts.
 fn script(folder: &TempDir, body: &str) -> EvaluatorOptions {
     let path = folder.path().join("evaluator.sh");
     let starts = folder.path().join("starts");
@@ -240,7 +240,7 @@ fn samples_that_it_lacks_are_told() {
     assert_eq!(connection.score(), None);
 }
 
-/// Lines of the documented session: those of isoloss, and the answers.
+/// Returns the lines of the documented session: those of isoloss, and the answers.
 fn documented() -> [Vec<String>; 2] {
     let text = include_str!("../../../docs/evaluator.md");
     let of = |mark: &str| {
@@ -250,7 +250,7 @@ fn documented() -> [Vec<String>; 2] {
     [of("> "), of("< ")]
 }
 
-/// A line without the folders of its files, which are new each time.
+/// Returns a line without the folders of its files, which are new each time.
 fn without_folders(line: &str) -> serde_json::Value {
     let mut message: serde_json::Value = serde_json::from_str(line).unwrap();
     let bodies = message.as_object_mut().unwrap().values_mut();

@@ -40,7 +40,7 @@ pub fn density(
 }
 
 impl Density {
-    /// The mean of what several random vectors see.
+    /// Returns the mean of what several random vectors see.
     #[must_use]
     pub fn mean(seen: Vec<Self>) -> Self {
         let share = 1.0 / seen.len() as f64;
@@ -52,7 +52,7 @@ impl Density {
         Self { nodes, weights }
     }
 
-    /// The density at these places, each node smeared to a normal curve of standard deviation `sigma`.
+    /// Returns the density at these places, each node smeared to a normal curve of standard deviation `sigma`.
     #[must_use]
     pub fn smooth(&self, at: &[f64], sigma: f64) -> Vec<f64> {
         let height = 1.0 / (sigma * std::f64::consts::TAU.sqrt());

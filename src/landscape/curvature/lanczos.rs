@@ -29,7 +29,7 @@ pub struct Ends {
 }
 
 impl Ends {
-    /// The larger of both in absolute value.
+    /// Returns the larger of both in absolute value.
     #[must_use]
     pub fn largest(&self) -> f64 {
         self.lambda_max.abs().max(self.lambda_min.abs())
@@ -62,7 +62,7 @@ impl KrylovSpace {
         }
     }
 
-    /// Products that were taken.
+    /// Returns the products that were taken.
     #[must_use]
     pub fn count(&self) -> usize {
         self.alpha.len()

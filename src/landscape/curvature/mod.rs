@@ -26,7 +26,7 @@ pub struct Extremes {
 }
 
 impl Extremes {
-    /// |λmin/λmax|: 0 in a convex bowl, 1 where down is as steep as up (Li et al. 2018, Figure 7).
+    /// Returns |λmin/λmax|: 0 in a convex bowl, 1 where down is as steep as up (Li et al. 2018, Figure 7).
     #[must_use]
     pub fn ratio(&self) -> f64 {
         (self.lambda_min / self.lambda_max).abs()
@@ -88,8 +88,8 @@ fn is_settled(history: &[Ends], effort: Effort) -> bool {
         && is_known(now.lambda_min, then.lambda_min, now.residuals[1])
 }
 
-/// λmax and λmin by one run of Lanczos' method. Before every product `go_on` is asked; it takes the number of products
-/// so far, and the most that there will be.
+/// Returns λmax and λmin by one run of Lanczos' method. Before every product `go_on` is asked; it takes the number of
+/// products so far, and the most that there will be.
 ///
 /// # Errors
 /// Those of the products, or it was told to stop.
@@ -101,7 +101,7 @@ pub fn extremes(
     extremes_of(hessian.dimension(), |v| hessian.product(v), effort, go_on)
 }
 
-/// The same of any symmetric map of `dimension` numbers.
+/// Returns the same of any symmetric map of `dimension` numbers.
 fn extremes_of(
     dimension: usize,
     product: impl Fn(&[f64]) -> Result<Vec<f64>, LandscapeError>,

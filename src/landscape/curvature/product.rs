@@ -75,13 +75,13 @@ impl Curvature {
         })
     }
 
-    /// Number of parameters that the Hessian is over: those of rank 2 and more.
+    /// Returns the number of parameters that the Hessian is over: those of rank 2 and more.
     #[must_use]
     pub fn dimension(&self) -> usize {
         self.dimension
     }
 
-    /// The Hessian of the mean loss at a point.
+    /// Returns the Hessian of the mean loss at a point.
     ///
     /// # Errors
     /// candle's: the device failed or has no room.
@@ -113,7 +113,7 @@ impl Curvature {
         })
     }
 
-    /// The gradient of a batch's summed loss, still with its graph.
+    /// Returns the gradient of a batch's summed loss, still with its graph.
     fn gradient(
         &self,
         weights: &Weights,
@@ -145,7 +145,7 @@ impl Curvature {
         })
     }
 
-    /// The weights with a variable in the place of each tensor that is differentiated.
+    /// Returns the weights with a variable in the place of each tensor that is differentiated.
     fn variables(&self, weights: &Weights) -> Result<(Weights, Vec<Tensor>), LandscapeError> {
         let variable = |&slot: &usize| -> Result<(usize, Tensor), LandscapeError> {
             let variable = Var::from_tensor(&weights.slot(slot)?.contiguous()?)?;
@@ -215,7 +215,7 @@ impl Drop for Hessian<'_> {
 }
 
 impl Hessian<'_> {
-    /// Length of the vectors it takes.
+    /// Returns the length of the vectors it takes.
     #[must_use]
     pub fn dimension(&self) -> usize {
         self.curvature.dimension
@@ -254,7 +254,7 @@ impl Hessian<'_> {
         Ok(sum)
     }
 
-    /// A flat vector cut into tensors of the slots' shapes.
+    /// Returns a flat vector cut into tensors of the slots' shapes.
     fn pieces(&self, v: &[f64]) -> Result<Vec<Tensor>, LandscapeError> {
         let objective = &self.curvature.objective;
         let mut rest = v;

@@ -26,7 +26,7 @@ use crate::weights::Layout;
 
 const MODELS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/models");
 
-/// A tiny network of the fixtures with its samples, labelled 0, 1, 2.
+/// Returns a tiny network of the fixtures with its samples, labelled 0, 1, 2.
 fn tiny(name: &str, batch: usize) -> (ModelObjective, Weights) {
     tiny_on(name, batch, &Device::Cpu)
 }
@@ -140,7 +140,7 @@ fn products_and_extreme_eigenvalues_are_those_of_the_exact_hessian(device: &Devi
     }
 }
 
-/// The spectrum of a trained network, in small: a bulk at 0, a few large ones, a smallest one that is a
+/// Returns the spectrum of a trained network, in small: a bulk at 0, a few large ones, a smallest one that is a
 /// half percent of the largest.
 fn trained() -> Vec<f64> {
     let bulk = (0..280).map(|i| 0.002 * f64::from(i % 29) - 0.004);

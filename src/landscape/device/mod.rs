@@ -71,7 +71,7 @@ impl Place {
     }
 }
 
-/// The accelerator that this build knows.
+/// Returns the accelerator that this build knows.
 fn accelerator() -> Option<Place> {
     if candle_core::utils::cuda_is_available() {
         Some(Place::Cuda(0))
@@ -96,7 +96,7 @@ pub enum Precision {
 }
 
 impl Precision {
-    /// Its name as candle's type.
+    /// Returns its name as candle's type.
     #[must_use]
     pub fn dtype(self) -> DType {
         match self {

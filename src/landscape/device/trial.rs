@@ -27,7 +27,7 @@ pub(in crate::landscape) fn run(device: &Device, dtype: DType) -> Result<()> {
     bail!("a first computation was off the CPU's by {off:.1e} of the largest result, in {dtype:?}")
 }
 
-/// The largest error as a share of the largest exact result; NaN if one is.
+/// Returns the largest error as a share of the largest exact result; NaN if one is.
 fn distance(exact: &[f32], found: &[f32]) -> f32 {
     let largest = exact.iter().map(|value| value.abs()).fold(0.0, f32::max);
     let errors = exact.iter().zip(found);
@@ -41,8 +41,8 @@ fn distance(exact: &[f32], found: &[f32]) -> f32 {
     })
 }
 
-/// Largest error, as a share of the largest result. In f32 it is far below what products of 11 bits cost, as tensor
-/// cores compute them where they are let.
+/// Returns the largest error, as a share of the largest result. In f32 it is far below what products of 11 bits cost,
+/// as tensor cores compute them where they are let.
 fn tolerance(dtype: DType) -> f32 {
     match dtype {
         DType::BF16 => 3e-2,

@@ -89,7 +89,7 @@ impl Inquiry<'_> {
         Ok(())
     }
 
-    /// The reading that the updates follow.
+    /// Returns the reading that the updates follow.
     fn by_path(&self, best: usize) -> Result<Choice, LandscapeError> {
         let is_kin = |i: usize| self.are_kin(best, i);
         let mut tied = self.comparable(verdict::tied(&self.scores, best, is_kin))?;
@@ -118,9 +118,9 @@ impl Inquiry<'_> {
         })
     }
 
-    /// The most usual of the readings that the running statistics of batch norm fit; without those, of the readings with
-    /// the lowest losses, which tell only that those far above are out. The usual one alone where updates go up the
-    /// gradient of every reading, or where nothing was learned.
+    /// Returns the most usual of the readings that the running statistics of batch norm fit; without those, of the
+    /// readings with the lowest losses, which tell only that those far above are out. The usual one alone where updates
+    /// go up the gradient of every reading, or where nothing was learned.
     fn by_loss(&self, cosine: Option<Mean>) -> Result<Choice, LandscapeError> {
         let all: Vec<usize> = (0..self.candidates.len()).collect();
         let usual = |tied| Choice {
@@ -175,8 +175,8 @@ impl Inquiry<'_> {
         })
     }
 
-    /// The usual reading of a run that has learned nothing, by these losses of all. Batches have the scale of their own
-    /// statistics in batch norm, so that a loss which is far above that of guessing is not the run's.
+    /// Returns the usual reading of a run that has learned nothing, by these losses of all. Batches have the scale of
+    /// their own statistics in batch norm, so that a loss which is far above that of guessing is not the run's.
     fn of_untrained(&self, losses: &[f64], guessing: f64, is_asked: bool) -> Choice {
         let most = AGAINST_UPDATES * verdict::lowest(losses).max(guessing);
         let is_out = |i: &usize| self.batch_norm && losses[*i] > most;
@@ -212,7 +212,8 @@ impl Inquiry<'_> {
         Ok(near.map(|i| readings[i]).collect())
     }
 
-    /// The loss of one who knows nothing but the number of classes; infinite where the loss is not one of classes.
+    /// Returns the loss of one who knows nothing but the number of classes; infinite where the loss is not one of
+    /// classes.
     fn guessing(&self) -> f64 {
         if self.question.criterion.loss.is_of_classes() {
             (self.classes.unwrap_or(2).max(2) as f64).ln()
@@ -298,7 +299,7 @@ impl Inquiry<'_> {
         self.effort.allows_losses(self.products, count, cpu)
     }
 
-    /// The loss of each of these readings at a checkpoint under the scale that suits it best.
+    /// Returns the loss of each of these readings at a checkpoint under the scale that suits it best.
     fn best_losses(
         &self,
         readings: &[usize],
@@ -309,8 +310,9 @@ impl Inquiry<'_> {
         Ok(best.into_iter().map(|(loss, _)| loss).collect())
     }
 
-    /// The scale that suits each of these readings best at a checkpoint, with the loss under it, because the wrong scale
-    /// makes the right reading look bad in evaluation mode. The few samples tell which scales are tried on all of these.
+    /// Returns the scale that suits each of these readings best at a checkpoint, with the loss under it, because the
+    /// wrong scale makes the right reading look bad in evaluation mode. The few samples tell which scales are tried on
+    /// all of these.
     fn best_scales(
         &self,
         readings: &[usize],
@@ -339,7 +341,7 @@ impl Inquiry<'_> {
         readings.iter().map(best).collect()
     }
 
-    /// Sums of the losses of each of these readings at these checkpoints: with batch norm by the statistics
+    /// Returns the sums of the losses of each of these readings at these checkpoints: with batch norm by the statistics
     /// of batches, which undo the pixels' scale while it is not known.
     fn losses(
         &self,
@@ -362,7 +364,7 @@ impl Inquiry<'_> {
         Ok(sums)
     }
 
-    /// The loss of a reading on these samples at a checkpoint, in evaluation mode.
+    /// Returns the loss of a reading on these samples at a checkpoint, in evaluation mode.
     pub(super) fn loss(
         &self,
         recognized: &Recognized,
@@ -377,7 +379,7 @@ impl Inquiry<'_> {
         Ok(objective.at_flat(flat)?.loss)
     }
 
-    /// The samples with their pixels under a scale.
+    /// Returns the samples with their pixels under a scale.
     pub(super) fn scaled_as(&self, data: &Dataset, scale: usize) -> Dataset {
         if scale == 0 {
             data.clone()
@@ -386,7 +388,7 @@ impl Inquiry<'_> {
         }
     }
 
-    /// Its loss as in training: by the statistics of batches of the samples.
+    /// Returns its loss as in training: by the statistics of batches of the samples.
     fn training_loss(
         &self,
         recognized: &Recognized,
@@ -408,8 +410,8 @@ impl Inquiry<'_> {
         follower.training_loss(flat)
     }
 
-    /// Checkpoints whose losses are compared: not the first where there are others, whose statistics are those
-    /// of no samples yet.
+    /// Returns the checkpoints whose losses are compared: not the first where there are others, whose statistics are
+    /// those of no samples yet.
     pub(super) fn stations(&self) -> Vec<usize> {
         let count = self.question.members.len().saturating_sub(1);
         let wanted = STATIONS.min(count);

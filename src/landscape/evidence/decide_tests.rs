@@ -19,7 +19,7 @@ use super::effort::spread;
 use super::inquiry::Inquiry;
 use super::{Assumed, Question};
 
-/// The question to a path of which nothing is known.
+/// Returns the question to a path of which nothing is known.
 fn question<'a>(
     shape: &'a RunShape,
     members: &'a [Checkpoint],
@@ -38,13 +38,13 @@ fn question<'a>(
     }
 }
 
-/// The decision about the run that was trained with tanh, where the updates of its path are said to follow each
+/// Returns the decision about the run that was trained with tanh, where the updates of its path are said to follow each
 /// activation by these cosines.
 fn decided(cosine: impl Fn(Activation, usize) -> f64) -> Assumed {
     decided_of("vgg-tanh", 160, cosine)
 }
 
-/// The same of another run.
+/// Returns the same of another run.
 fn decided_of(run: &str, until: u64, cosine: impl Fn(Activation, usize) -> f64) -> Assumed {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("tests/fixtures/readings")
@@ -82,7 +82,7 @@ fn decided_of(run: &str, until: u64, cosine: impl Fn(Activation, usize) -> f64) 
     question.answer(&|| true).unwrap()
 }
 
-/// A wrong reading that is followed a little better than the right one, about which the updates tell nothing.
+/// Returns a wrong reading that is followed a little better than the right one, about which the updates tell nothing.
 fn hardly(activation: Activation, from: usize, ahead: f64) -> f64 {
     let scatter = if from.is_multiple_of(2) { 1.0 } else { -1.0 };
     match activation {
@@ -211,7 +211,7 @@ fn one_file_is_read_by_its_running_statistics() {
     }
 }
 
-/// The decision where the updates follow all activations alike, so that losses alone tell them apart.
+/// Returns the decision where the updates follow all activations alike, so that losses alone tell them apart.
 fn alike(run: &str, until: u64) -> Assumed {
     let scattered = |from: usize| if from.is_multiple_of(2) { 0.05 } else { -0.05 };
     decided_of(run, until, |_, from| 0.4 + scattered(from))

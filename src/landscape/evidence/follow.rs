@@ -98,7 +98,7 @@ impl<'a> Follower<'a> {
         Ok(product / (slope * length).sqrt())
     }
 
-    /// The mean loss of these weights in training mode.
+    /// Returns the mean loss of these weights in training mode.
     pub(super) fn training_loss(&self, flat: &[f32]) -> Result<f64, LandscapeError> {
         let flat = Tensor::from_slice(flat, flat.len(), self.device)?;
         let weights = Weights::new(flat, Arc::clone(self.layout));
@@ -109,7 +109,7 @@ impl<'a> Follower<'a> {
         Ok(totals.measure(self.forward.loss.score()).loss)
     }
 
-    /// The statistics that batch norm takes of each batch in training mode, by the slot of the running ones.
+    /// Returns the statistics that batch norm takes of each batch in training mode, by the slot of the running ones.
     pub(super) fn statistics(
         &self,
         flat: &[f32],
@@ -127,7 +127,7 @@ impl<'a> Follower<'a> {
         slots.filter(|slot| slot.role == Role::Parameter)
     }
 
-    /// The gradient of one batch's summed loss, parameter by parameter.
+    /// Returns the gradient of one batch's summed loss, parameter by parameter.
     fn gradient(
         &self,
         weights: &Weights,

@@ -152,7 +152,7 @@ impl<'a> Inquiry<'a> {
         }
     }
 
-    /// The number of scales that the updates are asked for: batch statistics undo the scale of the pixels.
+    /// Returns the number of scales that the updates are asked for: batch statistics undo the scale of the pixels.
     fn scaled(&self) -> usize {
         if self.batch_norm {
             1
@@ -235,7 +235,7 @@ impl<'a> Inquiry<'a> {
         self.add(reading, Some(&others));
     }
 
-    /// The scales under which a reading is followed best.
+    /// Returns the scales under which a reading is followed best.
     fn leading(&self, reading: Reading) -> Vec<usize> {
         let own = (0..self.candidates.len())
             .filter(|i| self.candidates[*i].recognized.reading == reading);
@@ -247,7 +247,7 @@ impl<'a> Inquiry<'a> {
         means.into_iter().map(|(scale, _)| scale).collect()
     }
 
-    /// True for readings that differ in the member of a family alone; batch statistics undo the scale.
+    /// Returns true for readings that differ in the member of a family alone; batch statistics undo the scale.
     pub(super) fn are_kin(&self, a: usize, b: usize) -> bool {
         let (a, b) = (&self.candidates[a], &self.candidates[b]);
         (self.batch_norm || a.scale == b.scale)
@@ -281,7 +281,7 @@ impl<'a> Inquiry<'a> {
         Ok(())
     }
 
-    /// True where some reading is followed beyond doubt.
+    /// Returns true where some reading is followed beyond doubt.
     fn is_clear(&self) -> bool {
         let count = self.candidates.len();
         let errors = CLEAR[usize::from(count > 1)];
@@ -291,7 +291,7 @@ impl<'a> Inquiry<'a> {
         })
     }
 
-    /// The intervals in an order whose first ones are spread over the path too.
+    /// Returns the intervals in an order whose first ones are spread over the path too.
     fn order(&self) -> Vec<usize> {
         let count = self.intervals.len();
         let first: Vec<usize> = (0..FEW_INTERVALS.min(count))

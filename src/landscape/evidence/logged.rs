@@ -26,7 +26,7 @@ impl Assumed {
         });
     }
 
-    /// Sentences about what to check: the path's, the model's, the batches', and the log's.
+    /// Returns the sentences about what to check: the path's, the model's, the batches', and the log's.
     pub fn warnings(&self) -> impl Iterator<Item = &String> {
         let own = self.warning.iter().chain(&self.output);
         own.chain(&self.batches).chain(&self.logged)

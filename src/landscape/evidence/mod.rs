@@ -116,7 +116,7 @@ pub struct Assumed {
 }
 
 impl Assumed {
-    /// True where the loss of this function is that of the run's own beyond doubt.
+    /// Returns true where the loss of this function is that of the run's own beyond doubt.
     #[must_use]
     pub fn is_known(&self) -> bool {
         let is_settled = self.tied.is_empty() && self.unasked.is_empty() && self.untold.is_none();

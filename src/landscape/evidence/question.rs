@@ -41,7 +41,7 @@ pub(super) struct Candidate {
 }
 
 impl Question<'_> {
-    /// The usual reading, where the path was not asked.
+    /// Returns the usual reading, where the path was not asked.
     #[must_use]
     pub fn unasked(&self) -> Assumed {
         let found = self.recognize(self.asked).ok();
@@ -66,7 +66,7 @@ impl Question<'_> {
             .map_err(|source| LandscapeError::of_model(&self.shape.newest, source))
     }
 
-    /// A reading with its loss, in f32.
+    /// Returns a reading with its loss, in f32.
     pub(super) fn forward(&self, recognized: &Recognized) -> Result<Forward, LandscapeError> {
         Forward::new(recognized, self.criterion, &self.exact())
     }
@@ -88,7 +88,7 @@ impl Question<'_> {
         self.compute.device.is_cpu()
     }
 
-    /// The newest checkpoint.
+    /// Returns the newest checkpoint.
     pub(super) fn newest(&self) -> Option<usize> {
         self.members.len().checked_sub(1)
     }

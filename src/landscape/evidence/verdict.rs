@@ -63,7 +63,7 @@ impl Mean {
         self.value.is_nan() || self.value <= self.error
     }
 
-    /// True where the mean is below 0 by more than chance.
+    /// Returns true where the mean is below 0 by more than chance.
     pub(super) fn is_negative(self) -> bool {
         Self {
             value: -self.value,
@@ -95,7 +95,7 @@ impl Scores {
         Mean::of(self.0.iter().copied())
     }
 
-    /// Its lead over another, interval by interval.
+    /// Returns its lead over another, interval by interval.
     fn lead(&self, other: &Self) -> Mean {
         Mean::of(self.0.iter().zip(&other.0).map(|(a, b)| a - b))
     }
@@ -169,7 +169,7 @@ pub(super) fn near(losses: &[f64], factor: f64) -> Vec<usize> {
     (0..losses.len()).filter(near).collect()
 }
 
-/// The lowest of the losses; infinite where none is a number.
+/// Returns the lowest of the losses; infinite where none is a number.
 pub(super) fn lowest(losses: &[f64]) -> f64 {
     losses.iter().copied().fold(f64::INFINITY, f64::min)
 }

@@ -21,7 +21,7 @@ const CHECK: &str = "check the labels, the data set, the pixels' normalization (
 const CHECK_EXPORTED: &str = "check the samples, their labels and which weights these are (--key), and that the loss is the one of training";
 
 impl Inquiry<'_> {
-    /// The answer of a reading to a question, in a word.
+    /// Returns the answer of a reading to a question, in a word.
     fn answers(&self, candidate: &Candidate) -> Vec<(&'static str, String)> {
         let mut answers = candidate.recognized.reading.words();
         let scale = &self.scales[candidate.scale];
@@ -343,7 +343,7 @@ impl Assumed {
         (!each.is_empty()).then(|| each.join(", "))
     }
 
-    /// Lines for a summary: what was taken, why, and what to check where it is doubtful.
+    /// Returns the lines for a summary: what was taken, why, and what to check where it is doubtful.
     #[must_use]
     pub fn text(&self) -> String {
         let mut lines = vec![format!("assumed: {}", self.taken())];

@@ -82,7 +82,7 @@ mod tests {
         surface
     }
 
-    /// Mean and 99th percentile of the error of every grid point, as shares of the range of log-loss.
+    /// Returns the mean and 99th percentile of the error of every grid point, as shares of the range of log-loss.
     fn errors(surface: &Surface, loss: impl Fn(f64, f64) -> f64) -> [f64; 2] {
         let z = |loss: f64| crate::landscape::grid::surface::log_loss(loss);
         let (x, y) = (surface.x(), surface.y());

@@ -111,7 +111,7 @@ impl Complement {
         })
     }
 
-    /// Expected error of the difference between its points, a share of the range of log-loss.
+    /// Returns the expected error of the difference between its points, a share of the range of log-loss.
     #[must_use]
     pub fn error(&self) -> f64 {
         self.error
@@ -123,7 +123,7 @@ impl Complement {
         self.measured.len()
     }
 
-    /// The surface that is expected on all samples: measured on the coarse grid, elsewhere what few say plus
+    /// Returns the surface that is expected on all samples: measured on the coarse grid, elsewhere what few say plus
     /// the interpolated difference.
     #[must_use]
     pub fn add_to(&self, few: &Surface) -> Surface {
@@ -170,7 +170,7 @@ impl Complement {
     }
 }
 
-/// The points (column, row) of a level and of those before it, row by row.
+/// Returns the points (column, row) of a level and of those before it, row by row.
 fn crossings(grid: &Surface, level: usize) -> Vec<(usize, usize)> {
     let [columns, rows] = grid.sides().map(|side| side.lines(level));
     let points = rows

@@ -30,7 +30,7 @@ pub struct Field {
 }
 
 impl Surface {
-    /// Loss at the crossings of any lines (ascending), interpolated in log-loss
+    /// Returns the loss at the crossings of any lines (ascending), interpolated in log-loss
     /// without inventing extrema; outside the grid everything is unknown.
     #[must_use]
     pub fn sample(&self, x: &[f64], y: &[f64]) -> Field {

@@ -58,7 +58,7 @@ impl<'a> Stations<'a> {
     }
 }
 
-/// The interval of `x` that holds `at` and how far into it, 0 to 1. The last node is (n−1, 0).
+/// Returns the interval of `x` that holds `at` and how far into it, 0 to 1. The last node is (n−1, 0).
 #[must_use]
 pub fn interval(x: &[f64], at: f64) -> Option<(usize, f64)> {
     let last = *x.last()?;
@@ -99,7 +99,7 @@ fn end([h0, s0]: [f64; 2], behind: Option<[f64; 2]>) -> f64 {
     limited(((2.0 * h0 + h1) * s0 - h0 * s1) / (h0 + h1), s0)
 }
 
-/// A slope between zero and three times the secant.
+/// Returns a slope between zero and three times the secant.
 fn limited(slope: f64, secant: f64) -> f64 {
     let most = 3.0 * secant;
     slope.clamp(most.min(0.0), most.max(0.0))
@@ -117,7 +117,7 @@ pub struct Nodes {
 }
 
 impl Nodes {
-    /// Values at the crossings of other lines: along the rows first, then along the columns.
+    /// Returns the values at the crossings of other lines: along the rows first, then along the columns.
     #[must_use]
     pub fn at(&self, x: &[f64], y: &[f64]) -> Self {
         let (across, up) = (Stations::of(&self.x, x), Stations::of(&self.y, y));

@@ -43,7 +43,7 @@ struct Cells {
 pub struct LatticeWindow([Cells; 2]);
 
 impl Lattice {
-    /// The lattice of a first window, given as [α from, to], [β from, to], and that window.
+    /// Returns the lattice of a first window, given as [α from, to], [β from, to], and that window.
     #[must_use]
     pub fn of(window: [[f64; 2]; 2]) -> (Self, LatticeWindow) {
         let lattice = Self {
@@ -58,7 +58,7 @@ impl Lattice {
         (lattice, LatticeWindow([cells; 2]))
     }
 
-    /// The smallest window that covers a given one with at least three cells a side.
+    /// Returns the smallest window that covers a given one with at least three cells a side.
     #[must_use]
     pub fn covering(&self, window: [[f64; 2]; 2]) -> LatticeWindow {
         LatticeWindow([0, 1].map(|k| {
@@ -80,7 +80,7 @@ impl Lattice {
         }))
     }
 
-    /// The window with cells added where the path comes near the border; `None` if it is as it was. It does not
+    /// Returns the window with cells added where the path comes near the border; `None` if it is as it was. It does not
     /// grow beyond eight cells a side: the path is then somewhere else.
     #[must_use]
     pub fn grown(&self, window: LatticeWindow, path: &[[f64; 2]]) -> Option<LatticeWindow> {
@@ -105,7 +105,7 @@ impl Lattice {
         (0..2).all(|k| (ranges[k][0]..=ranges[k][1]).contains(&at[k]))
     }
 
-    /// The ranges of a window: [α from, to], [β from, to].
+    /// Returns the ranges of a window: [α from, to], [β from, to].
     #[must_use]
     pub fn ranges(&self, window: LatticeWindow) -> [[f64; 2]; 2] {
         [0, 1].map(|k| {
@@ -114,7 +114,7 @@ impl Lattice {
         })
     }
 
-    /// The empty grid over a window, its cells halved four times.
+    /// Returns the empty grid over a window, its cells halved four times.
     #[must_use]
     pub fn surface(&self, window: LatticeWindow) -> Surface {
         let [x, y] = [0, 1].map(|k| {
@@ -147,7 +147,7 @@ mod tests {
 
     const FIRST: [[f64; 2]; 2] = [[-1.234, 5.678], [0.1, 0.3]];
 
-    /// The lines of `one` that `other` has to the bit.
+    /// Returns the lines of `one` that `other` has to the bit.
     fn shared(one: &[f64], other: &[f64]) -> usize {
         one.iter().filter(|line| other.contains(line)).count()
     }

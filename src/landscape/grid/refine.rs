@@ -106,7 +106,7 @@ impl Estimate {
         (self.stands && sum.is_finite() && whole > 0.0).then(|| sum / whole)
     }
 
-    /// The points that are asked for, (column, row): those of the cells with the largest expected errors
+    /// Returns the points that are asked for, (column, row): those of the cells with the largest expected errors
     /// first. None is left where the surface rests.
     #[must_use]
     pub fn wanted(&self) -> Vec<(usize, usize)> {
@@ -180,7 +180,7 @@ impl<'a> Tree<'a> {
         }
     }
 
-    /// The cells of level 0 that stand, and whether those are all.
+    /// Returns the cells of level 0 that stand, and whether those are all.
     fn coarsest(&self) -> (Vec<Cell>, bool) {
         let [columns, rows] = [0, 1].map(|d| self.lines[0][d].len().saturating_sub(1));
         let places = (0..rows).flat_map(|row| (0..columns).map(move |column| [column, row]));
@@ -191,7 +191,7 @@ impl<'a> Tree<'a> {
         (cells, stand)
     }
 
-    /// A cell, where its corners are measured; `parent` is the expected error of the one it replaces.
+    /// Returns a cell, where its corners are measured; `parent` is the expected error of the one it replaces.
     fn cell(&self, level: usize, place: [usize; 2], parent: f64) -> Option<Cell> {
         let sides = [0, 1].map(|d| [0, 1].map(|side| self.lines[level][d][place[d] + side]));
         let [columns, rows] = sides;
@@ -230,7 +230,7 @@ impl<'a> Tree<'a> {
         })
     }
 
-    /// The lines of a level within some columns and rows, by their number on that level.
+    /// Returns the lines of a level within some columns and rows, by their number on that level.
     fn within(&self, level: usize, sides: [[usize; 2]; 2]) -> [Range<usize>; 2] {
         let Some(lines) = self.lines.get(level) else {
             return [0..0, 0..0];
@@ -242,7 +242,7 @@ impl<'a> Tree<'a> {
         })
     }
 
-    /// The cells of the next level that take a cell's place.
+    /// Returns the cells of the next level that take a cell's place.
     fn finer(&self, cell: &Cell) -> Vec<Cell> {
         let level = cell.level + 1;
         let [across, up] = self.within(level, [cell.columns, cell.rows]);
@@ -262,7 +262,7 @@ impl<'a> Tree<'a> {
         (!points.is_empty()).then(|| sum / points.len() as f64)
     }
 
-    /// The error to be expected in a cell: from the surpluses at those of its corners that its level
+    /// Returns the error to be expected in a cell: from the surpluses at those of its corners that its level
     /// added, and at least what its parent's leads to expect.
     fn expected(&self, level: usize, corners: &[(usize, usize)], parent: f64) -> f64 {
         if level == 0 {

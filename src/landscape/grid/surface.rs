@@ -40,19 +40,19 @@ const LARGEST: usize = 64;
 /// Expected error with which a surface rests where the user does not say, a share of its range.
 pub const TOLERANCE: f64 = 0.01;
 
-/// Losses are compared, interpolated and judged on this scale, z = ln(L + 10⁻³) (docs/math.md 11).
+/// Returns the losses are compared, interpolated and judged on this scale, z = ln(L + 10⁻³) (docs/math.md 11).
 #[must_use]
 pub fn log_loss(loss: f64) -> f64 {
     (loss + 1e-3).ln()
 }
 
-/// The loss of a log-loss.
+/// Returns the loss of a log-loss.
 pub(in crate::landscape) fn from_log_loss(z: f64) -> f64 {
     z.exp() - 1e-3
 }
 
 impl Surface {
-    /// An empty grid over these lines (α ascending, β ascending).
+    /// Returns an empty grid over these lines (α ascending, β ascending).
     #[must_use]
     pub fn new(x: Vec<f64>, y: Vec<f64>) -> Self {
         let values = vec![None; x.len() * y.len()];
@@ -65,13 +65,13 @@ impl Surface {
         }
     }
 
-    /// The same, whose sides have so many intervals at level 0.
+    /// Returns the same, whose sides have so many intervals at level 0.
     #[must_use]
     pub fn with_coarsest(self, coarsest: [usize; 2]) -> Self {
         Self { coarsest, ..self }
     }
 
-    /// The nested lines of its sides: columns, rows.
+    /// Returns the nested lines of its sides: columns, rows.
     #[must_use]
     pub fn sides(&self) -> [GridSide; 2] {
         let [columns, rows] = self.coarsest;
@@ -79,19 +79,19 @@ impl Surface {
         [side(self.x.len(), columns), side(self.y.len(), rows)]
     }
 
-    /// The points (column, row) that a level adds to the coarser ones, nearest to the path first.
+    /// Returns the points (column, row) that a level adds to the coarser ones, nearest to the path first.
     #[must_use]
     pub fn additions(&self, level: usize, path: &[[f64; 2]]) -> Vec<(usize, usize)> {
         survey::additions(self.sides(), [&self.x, &self.y], level, path)
     }
 
-    /// The same, to rest only where the expected error is at most this share of the range of log-loss.
+    /// Returns the same, to rest only where the expected error is at most this share of the range of log-loss.
     #[must_use]
     pub fn with_tolerance(self, tolerance: f64) -> Self {
         Self { tolerance, ..self }
     }
 
-    /// The expected error with which it rests.
+    /// Returns the expected error with which it rests.
     #[must_use]
     pub fn tolerance(&self) -> f64 {
         self.tolerance
@@ -146,7 +146,7 @@ impl Surface {
         self.values.iter().flatten().count()
     }
 
-    /// Lines a side of the finest level that has been begun.
+    /// Returns the lines a side of the finest level that has been begun.
     #[must_use]
     pub fn finest(&self) -> usize {
         let sides = self.sides();
@@ -169,7 +169,7 @@ impl Surface {
         lines[0].max(lines[1])
     }
 
-    /// The lowest finite loss that was measured, and where: (α, β, measure).
+    /// Returns the lowest finite loss that was measured, and where: (α, β, measure).
     #[must_use]
     pub fn lowest(&self) -> Option<(f64, f64, Measure)> {
         let columns = self.x.len();
@@ -197,7 +197,7 @@ impl Surface {
         (max - min).max(0.0)
     }
 
-    /// Lowest and highest log-loss that was measured.
+    /// Returns the lowest and highest log-loss that was measured.
     pub(in crate::landscape) fn range(&self) -> [f64; 2] {
         let measured = self.values.iter().flatten().map(|m| log_loss(m.loss));
         let finite = measured.filter(|z| z.is_finite());
@@ -290,7 +290,7 @@ mod tests {
         }
     }
 
-    /// A 17×17 surface with the levels below `complete`, and `more` points of the next one.
+    /// Returns a 17×17 surface with the levels below `complete`, and `more` points of the next one.
     fn surface(complete: usize, more: usize) -> Surface {
         surface_of(bowl, complete, more)
     }

@@ -30,7 +30,7 @@ impl GridSide {
         }
     }
 
-    /// Indices of the lines of one level.
+    /// Returns the indices of the lines of one level.
     #[must_use]
     pub fn lines(self, level: usize) -> Vec<usize> {
         let intervals = self.coarsest.max(1) << level.min(32);
@@ -62,14 +62,14 @@ impl GridSide {
     }
 }
 
-/// Number of levels of a grid with these sides.
+/// Returns the number of levels of a grid with these sides.
 #[must_use]
 pub fn levels(sides: [GridSide; 2]) -> usize {
     let [columns, rows] = sides.map(GridSide::levels);
     columns.max(rows)
 }
 
-/// The points (column, row) that `level` adds to the coarser ones, nearest to the path first.
+/// Returns the points (column, row) that `level` adds to the coarser ones, nearest to the path first.
 ///
 /// `x` and `y` are the coordinates of the lines of `sides`, `path` is in the same coordinates. Distances
 /// are taken in the drawn picture, where both ranges are equally long.
@@ -135,7 +135,7 @@ fn distance(point: [f64; 2], path: &[[f64; 2]]) -> f64 {
     }
 }
 
-/// `count` lines from `min` to `max`, both included. The middle of an odd number is exact.
+/// Returns `count` lines from `min` to `max`, both included. The middle of an odd number is exact.
 #[must_use]
 pub fn spread(min: f64, max: f64, count: usize) -> Vec<f64> {
     match count {
@@ -150,7 +150,7 @@ pub fn spread(min: f64, max: f64, count: usize) -> Vec<f64> {
     }
 }
 
-/// The window of a path: its bounding box, `margin` of its size wider on each side. A side without
+/// Returns the window of a path: its bounding box, `margin` of its size wider on each side. A side without
 /// extent gets that of the other one; a single point gets ±1.
 #[must_use]
 pub fn window(path: &[[f64; 2]], margin: f64) -> [[f64; 2]; 2] {

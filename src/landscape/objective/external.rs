@@ -53,7 +53,7 @@ impl ExternalObjective {
         })
     }
 
-    /// The same evaluator on its samples of another split.
+    /// Returns the same evaluator on its samples of another split.
     ///
     /// # Errors
     /// It has none.
@@ -65,13 +65,13 @@ impl ExternalObjective {
         })
     }
 
-    /// The program and its arguments.
+    /// Returns the program and its arguments.
     #[must_use]
     pub fn command(&self) -> String {
         self.connection.options().command.to_string()
     }
 
-    /// The function that is measured, as far as isoloss knows it: the evaluator decides.
+    /// Returns the function that is measured, as far as isoloss knows it: the evaluator decides.
     #[must_use]
     pub fn assumed(&self) -> Assumed {
         let command = &self.connection.options().command;
@@ -83,13 +83,13 @@ impl ExternalObjective {
         }
     }
 
-    /// The score beside the loss; `None` if it has none.
+    /// Returns the score beside the loss; `None` if it has none.
     #[must_use]
     pub fn score(&self) -> Option<Score> {
         self.connection.score()
     }
 
-    /// Number of samples.
+    /// Returns the number of samples.
     #[must_use]
     pub fn samples(&self) -> usize {
         self.samples

@@ -76,7 +76,7 @@ impl Objective {
         }
     }
 
-    /// Number of samples.
+    /// Returns the number of samples.
     #[must_use]
     pub fn samples(&self) -> usize {
         match self {
@@ -96,7 +96,7 @@ impl Objective {
         })
     }
 
-    /// Loss and score at the point θ* + α·dx + β·dy of a plane that this objective made resident.
+    /// Returns the loss and score at the point θ* + α·dx + β·dy of a plane that this objective made resident.
     ///
     /// # Errors
     /// The device or the evaluator failed.
@@ -108,7 +108,7 @@ impl Objective {
         }
     }
 
-    /// Loss and score at a point that lies in memory.
+    /// Returns the loss and score at a point that lies in memory.
     ///
     /// # Errors
     /// As [`Objective::on`].
@@ -119,7 +119,7 @@ impl Objective {
         }
     }
 
-    /// Loss and score at a point that lies in memory, with running statistics taken anew.
+    /// Returns the loss and score at a point that lies in memory, with running statistics taken anew.
     ///
     /// # Errors
     /// As [`Objective::on`]; an evaluator takes none.
@@ -130,7 +130,8 @@ impl Objective {
         }
     }
 
-    /// The critical step from one point along the way to another; running statistics move along. Before every loss
+    /// Returns the critical step from one point along the way to another; running statistics move along. Before every
+    /// loss
     /// `go_on` is asked.
     ///
     /// # Errors

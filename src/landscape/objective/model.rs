@@ -134,13 +134,13 @@ impl ModelObjective {
         Coupling::of(&self.forward, &samples, &many, &self.layout, &self.device)
     }
 
-    /// Number of samples that a forward pass takes at once.
+    /// Returns the number of samples that a forward pass takes at once.
     #[must_use]
     pub fn at_once(&self) -> usize {
         self.at_once.load(Ordering::Relaxed)
     }
 
-    /// Number of samples.
+    /// Returns the number of samples.
     #[must_use]
     pub fn samples(&self) -> usize {
         self.samples
@@ -162,7 +162,7 @@ impl ModelObjective {
         &self.forward
     }
 
-    /// The batches as they are now.
+    /// Returns the batches as they are now.
     fn held(&self) -> Arc<Vec<PreparedBatch>> {
         let held = self.batches.lock().unwrap_or_else(PoisonError::into_inner);
         Arc::clone(&held)
@@ -187,7 +187,8 @@ impl ModelObjective {
         )
     }
 
-    /// The same objective on one of `of` equal parts of its samples; `None` if there are fewer samples than parts.
+    /// Returns the same objective on one of `of` equal parts of its samples; `None` if there are fewer samples than
+    /// parts.
     ///
     /// # Errors
     /// candle's.
@@ -213,7 +214,7 @@ impl ModelObjective {
         part.map(Some)
     }
 
-    /// The same objective with its samples in memory, computed on the CPU with all digits of f32.
+    /// Returns the same objective with its samples in memory, computed on the CPU with all digits of f32.
     ///
     /// # Errors
     /// candle's.
@@ -232,7 +233,7 @@ impl ModelObjective {
         )
     }
 
-    /// The samples in batches of at most `most`, at least one each.
+    /// Returns the samples in batches of at most `most`, at least one each.
     pub(in super::super) fn batches(
         &self,
         most: usize,
@@ -246,7 +247,7 @@ impl ModelObjective {
         Ok(smaller)
     }
 
-    /// Loss and score at a flat vector of the layout on the device, of shape (`layout.len()`,).
+    /// Returns the loss and score at a flat vector of the layout on the device, of shape (`layout.len()`,).
     ///
     /// # Errors
     /// candle's: the device failed or has no room.
@@ -254,7 +255,7 @@ impl ModelObjective {
         self.measure(&Weights::new(point, Arc::clone(&self.layout)))
     }
 
-    /// Loss and score at the point θ* + α·dx + β·dy of a plane, with the running statistics that
+    /// Returns the loss and score at the point θ* + α·dx + β·dy of a plane, with the running statistics that
     /// the plane has there.
     ///
     /// # Errors
@@ -263,7 +264,7 @@ impl ModelObjective {
         Ok(self.totals_on(plane, at)?.measure(self.score()))
     }
 
-    /// The sums of the loss at a point of a plane.
+    /// Returns the sums of the loss at a point of a plane.
     pub(in super::super) fn totals_on(
         &self,
         plane: &DevicePlane,
@@ -280,12 +281,12 @@ impl ModelObjective {
         self.totals(&weights)
     }
 
-    /// The score beside the loss; `None` if it has none.
+    /// Returns the score beside the loss; `None` if it has none.
     pub(in super::super) fn score(&self) -> Option<Score> {
         self.forward.loss.score()
     }
 
-    /// Weights and running statistics at a point of a plane.
+    /// Returns the weights and running statistics at a point of a plane.
     ///
     /// # Errors
     /// As [`ModelObjective::at`].
@@ -308,7 +309,7 @@ impl ModelObjective {
         self.forward.recalibrated(weights, one)
     }
 
-    /// Loss and score at a point that lies in memory, with running statistics taken anew.
+    /// Returns the loss and score at a point that lies in memory, with running statistics taken anew.
     ///
     /// # Errors
     /// As [`ModelObjective::at`].
@@ -320,7 +321,7 @@ impl ModelObjective {
         Ok(self.totals(weights)?.measure(self.score()))
     }
 
-    /// The sums of the loss over all samples.
+    /// Returns the sums of the loss over all samples.
     pub(in super::super) fn totals(&self, weights: &Weights) -> Result<Totals, LandscapeError> {
         if let Some(kernels) = &self.kernels {
             let logits = self.with_images(|images| kernels.logits(weights, images))?;
@@ -359,7 +360,7 @@ impl ModelObjective {
         Ok(())
     }
 
-    /// The sums of the loss for the logits of all samples.
+    /// Returns the sums of the loss for the logits of all samples.
     fn of_logits(&self, logits: &[f32]) -> Result<Totals, LandscapeError> {
         let loss = &self.forward.loss;
         let classes = logits.len() / self.samples.max(1);
@@ -420,7 +421,7 @@ impl ModelObjective {
         Ok(Some(rows))
     }
 
-    /// Loss and score at a point that lies in memory.
+    /// Returns the loss and score at a point that lies in memory.
     ///
     /// # Errors
     /// As [`ModelObjective::at`].
@@ -428,7 +429,7 @@ impl ModelObjective {
         self.measure(&self.weights_of(flat)?)
     }
 
-    /// The weights of a point that lies in memory.
+    /// Returns the weights of a point that lies in memory.
     pub(in super::super) fn weights_of(&self, flat: &[f32]) -> Result<Weights, LandscapeError> {
         let point = Tensor::from_slice(flat, flat.len(), &self.device)?;
         Ok(Weights::new(point, Arc::clone(&self.layout)))
@@ -443,7 +444,7 @@ impl ModelObjective {
     }
 }
 
-/// Samples that a forward pass takes at once.
+/// Returns the samples that a forward pass takes at once.
 fn at_once(compute: &Compute, cost: Cost, samples: usize) -> usize {
     let size = compute.precision.dtype().size_in_bytes();
     let widest = cost.widest.saturating_mul(size);
@@ -464,7 +465,7 @@ fn at_once(compute: &Compute, cost: Cost, samples: usize) -> usize {
     compute.batch.map_or(fits, |batch| batch.clamp(1, counted))
 }
 
-/// Samples of which the largest layer, `sample` for each, stays within a bound.
+/// Returns the samples of which the largest layer, `sample` for each, stays within a bound.
 fn batch_within(bound: usize, sample: usize) -> usize {
     (bound / sample.max(1)).max(1)
 }

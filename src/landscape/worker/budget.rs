@@ -146,7 +146,7 @@ pub(super) struct Fresh {
 }
 
 impl Fresh {
-    /// A plane that comes now.
+    /// Returns a plane that comes now.
     pub(super) fn now() -> Self {
         Self {
             since: Instant::now(),

@@ -155,7 +155,7 @@ fn stat(process: u32) -> Option<String> {
     std::fs::read_to_string(format!("/proc/{process}/stat")).ok()
 }
 
-/// Seconds of processor time of all threads of a process, from its `/proc/PID/stat`.
+/// Returns the seconds of processor time of all threads of a process, from its `/proc/PID/stat`.
 fn seconds(stat: &str) -> Option<f64> {
     // The name in parentheses may hold anything.
     let fields = stat.rsplit_once(')')?.1.split_ascii_whitespace();
@@ -165,7 +165,7 @@ fn seconds(stat: &str) -> Option<f64> {
     (ticks.len() == 2).then(|| ticks.iter().sum::<u64>() as f64 / f64::from(TICKS))
 }
 
-/// Bytes that a process has in memory.
+/// Returns the bytes that a process has in memory.
 #[cfg(target_os = "linux")]
 pub(crate) fn memory(process: u32) -> Option<u64> {
     let statm = std::fs::read_to_string(format!("/proc/{process}/statm")).ok()?;

@@ -20,7 +20,7 @@ pub struct Launch {
 }
 
 impl Launch {
-    /// A command with the usual patience.
+    /// Returns a command with the usual patience.
     #[must_use]
     pub fn new(command: Vec<OsString>, environment: Vec<(String, OsString)>) -> Self {
         Self {

@@ -42,8 +42,9 @@ pub(super) struct Use {
 }
 
 impl Use {
-    /// The use by `own` and by others, from percentages by process. `None` if the process is not among those that the
-    /// GPU knows: then it is known there by a number of another name space, and its own use would be taken for others'.
+    /// Returns the use by `own` and by others, from percentages by process. `None` if the process is not among those
+    /// that the GPU knows: then it is known there by a number of another name space, and its own use would be taken for
+    /// others'.
     fn of(own: u32, known: &[u32], samples: &[(u32, u32)]) -> Option<Self> {
         if !known.contains(&own) {
             return None;

@@ -11,7 +11,7 @@ use super::recall::{PlanKeys, Values};
 pub(crate) struct WorkerNumber(usize);
 
 impl WorkerNumber {
-    /// The next number.
+    /// Returns the next number.
     pub(super) fn next(self) -> Self {
         Self(self.0 + 1)
     }

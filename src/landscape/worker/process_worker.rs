@@ -216,7 +216,7 @@ impl ProcessWorker {
         )))
     }
 
-    /// The device, and its machine where that is another one.
+    /// Returns the device, and its machine where that is another one.
     fn name(&self) -> String {
         let place = self.place;
         match (&self.host, &self.launch.launcher) {

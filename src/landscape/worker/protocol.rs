@@ -55,7 +55,7 @@ pub struct Setup {
 }
 
 impl Setup {
-    /// The usual setup for these samples: a model that names tell, measured on the CPU in f32.
+    /// Returns the usual setup for these samples: a model that names tell, measured on the CPU in f32.
     #[must_use]
     pub fn of(data: data::DataRequest) -> Self {
         Self {
@@ -80,7 +80,7 @@ impl Setup {
         evaluator.or(data).unwrap_or(0)
     }
 
-    /// The part of the samples that is measured.
+    /// Returns the part of the samples that is measured.
     #[must_use]
     pub fn split(&self) -> Split {
         let evaluator = self.evaluator.as_ref().map(|evaluator| evaluator.split);
@@ -172,7 +172,7 @@ const SEEN: Effort = Effort {
 };
 
 impl Query {
-    /// A quantity on all samples.
+    /// Returns a quantity on all samples.
     #[must_use]
     pub fn of(quantity: Quantity) -> Self {
         Self {
@@ -181,13 +181,13 @@ impl Query {
         }
     }
 
-    /// The loss at (α, β), on all samples.
+    /// Returns the loss at (α, β), on all samples.
     #[must_use]
     pub fn on_plane(at: [f64; 2]) -> Self {
         Self::of(Quantity::Loss(Position::Plane(at)))
     }
 
-    /// The loss at (α, β), on this number of samples.
+    /// Returns the loss at (α, β), on this number of samples.
     #[must_use]
     pub fn on_few(at: [f64; 2], count: usize) -> Self {
         Self {
@@ -196,7 +196,7 @@ impl Query {
         }
     }
 
-    /// The loss of a checkpoint itself, on all samples.
+    /// Returns the loss of a checkpoint itself, on all samples.
     #[must_use]
     pub fn of_checkpoint(checkpoint: Checkpoint) -> Self {
         Self::of(Quantity::Loss(Position::Checkpoint(checkpoint)))

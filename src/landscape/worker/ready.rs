@@ -58,7 +58,7 @@ impl Ready {
         }
     }
 
-    /// The objective on the samples of the setup.
+    /// Returns the objective on the samples of the setup.
     pub(super) fn objective(&self) -> &Objective {
         &self.objective
     }
@@ -149,7 +149,7 @@ impl Ready {
     }
 }
 
-/// The objective on the samples of the setup, or on those of the other split.
+/// Returns the objective on the samples of the setup, or on those of the other split.
 fn on_samples<'a>(
     setup: &'a Objective,
     other: Option<&'a Objective>,
@@ -159,7 +159,7 @@ fn on_samples<'a>(
     objective.ok_or(LandscapeError::NoData)
 }
 
-/// The objective on a number of samples, of the setup's or of the others; the last such one is kept.
+/// Returns the objective on a number of samples, of the setup's or of the others; the last such one is kept.
 fn on_few<'a>(
     kept: &'a mut Option<((bool, usize), Objective)>,
     all: &Objective,
@@ -187,7 +187,7 @@ fn flat(shape: &RunShape, at: &Position) -> Result<Vec<f32>, LandscapeError> {
     }
 }
 
-/// The mean of the weights and running statistics of checkpoints.
+/// Returns the mean of the weights and running statistics of checkpoints.
 fn mean(shape: &RunShape, members: &[Checkpoint]) -> Result<Vec<f32>, LandscapeError> {
     let open = |row: usize| RunCheckpoint::open(&members[row], shape);
     Ok(direction::mean(&shape.layout, members.len(), open)?)
@@ -203,7 +203,7 @@ pub(super) fn timed(
     Ok(TimedValue { value, seconds })
 }
 
-/// The density of the spectrum, as one random vector sees it.
+/// Returns the density of the spectrum, as one random vector sees it.
 fn spectrum(
     objective: &ModelObjective,
     weights: &Weights,

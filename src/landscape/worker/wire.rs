@@ -146,7 +146,7 @@ pub enum Loaded {
 }
 
 impl Loaded {
-    /// The outcome of loading samples.
+    /// Returns the outcome of loading samples.
     pub(super) fn of(data: &Result<Arc<Dataset>, String>) -> Self {
         match data {
             Ok(data) => Self::Loaded {
@@ -160,7 +160,7 @@ impl Loaded {
 }
 
 impl WorkerAnswer {
-    /// The answer to a query that was measured or not.
+    /// Returns the answer to a query that was measured or not.
     pub(super) fn of(id: u64, found: Result<TimedValue, LandscapeError>) -> Self {
         match found {
             Ok(found) => Self::Found { id, found },
@@ -250,7 +250,7 @@ fn tree_of(json: Json) -> io::Result<Tree> {
     })
 }
 
-/// The number that an object stands for; `None` if it is an object.
+/// Returns the number that an object stands for; `None` if it is an object.
 fn bits(pairs: &Map<String, Json>) -> Option<f64> {
     let bits = pairs.get(BITS).filter(|_| pairs.len() == 1)?.as_str()?;
     u64::from_str_radix(bits, 16).ok().map(f64::from_bits)
@@ -270,7 +270,7 @@ mod tests {
     use crate::landscape::sharpness::CriticalStep;
     use crate::landscape::worker::protocol::QueryAnswer;
 
-    /// The bits of a value's numbers.
+    /// Returns the bits of a value's numbers.
     fn bits(value: QueryAnswer) -> Vec<u64> {
         match value {
             QueryAnswer::Measure(Measure { loss, score }) => vec![loss, score],

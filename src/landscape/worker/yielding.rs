@@ -40,7 +40,7 @@ pub struct Contest {
 }
 
 impl Contest {
-    /// Part of the core that the polite loop took of what both had.
+    /// Returns the part of the core that the polite loop took of what both had.
     #[must_use]
     pub fn share(&self) -> f64 {
         self.polite / (self.ordinary + self.polite)
@@ -57,7 +57,7 @@ impl Contest {
         }
     }
 
-    /// Part of the core that both had together; what is missing, others took.
+    /// Returns the part of the core that both had together; what is missing, others took.
     #[must_use]
     pub fn of_core(&self) -> f64 {
         (self.ordinary + self.polite) / self.seconds

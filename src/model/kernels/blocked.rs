@@ -32,12 +32,12 @@ impl Blocked {
         self.blocks() * self.block()
     }
 
-    /// The offset of pixel (row, column) of the first block.
+    /// Returns the offset of pixel (row, column) of the first block.
     pub(super) fn pixel(&self, row: usize, column: usize) -> usize {
         (row + self.halo) * self.row() + (column + self.halo) * self.lanes
     }
 
-    /// The offset of one number.
+    /// Returns the offset of one number.
     pub(super) fn place(&self, channel: usize, row: usize, column: usize) -> usize {
         channel / self.lanes * self.block() + self.pixel(row, column) + channel % self.lanes
     }

@@ -26,7 +26,7 @@ pub(super) struct Shape {
 }
 
 impl Shape {
-    /// Weights of one block of output channels: (input blocks, k, k, lanes in, lanes out).
+    /// Returns the weights of one block of output channels: (input blocks, k, k, lanes in, lanes out).
     pub(super) fn weights_per_block(&self) -> usize {
         let lanes = self.input.lanes;
         self.input.blocks() * self.kernel * self.kernel * lanes * lanes
@@ -52,7 +52,7 @@ impl Conv<'_> {
         self.x.len() / self.shape.input.len()
     }
 
-    /// The convolution of one of them.
+    /// Returns the convolution of one of them.
     fn image(&self, n: usize) -> Self {
         let image = Image {
             at: self.shape.input,

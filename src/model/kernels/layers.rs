@@ -238,7 +238,7 @@ impl Reader<'_> {
         Some(())
     }
 
-    /// The layer of an operation that takes whole values.
+    /// Returns the layer of an operation that takes whole values.
     fn layer(&mut self, i: usize, node: &Operation) -> Option<Value> {
         let first = node.operands.first().copied().flatten()?;
         if let Op::Flatten(..) | Op::Reshape(_) | Op::Squeeze(_) = node.op {
@@ -284,7 +284,7 @@ impl Reader<'_> {
         }
     }
 
-    /// The whole value of an operand.
+    /// Returns the whole value of an operand.
     fn value(&self, operand: Operand) -> Option<Value> {
         match self.get(operand)? {
             Read::Value(value) => Some(value),
@@ -305,7 +305,7 @@ impl Reader<'_> {
         self.trace.dims(self.program, a) == self.trace.dims(self.program, b)
     }
 
-    /// The value whose pixels an operand has, and the steps between those that it takes.
+    /// Returns the value whose pixels an operand has, and the steps between those that it takes.
     fn pixels(&self, operand: Operand) -> Option<(Value, [usize; 2])> {
         match self.get(operand)? {
             Read::Value(value) => Some((value, [1, 1])),
@@ -318,7 +318,7 @@ impl Reader<'_> {
         }
     }
 
-    /// Every so many pixels of a side, which only the next slice or the padding of channels takes.
+    /// Returns every so many pixels of a side, which only the next slice or the padding of channels takes.
     fn slice(&self, x: Operand, slice: &AxisSlice) -> Option<Read> {
         let is_whole = slice.start == Size::Fixed(0)
             && matches!(slice.end, Size::Fixed(end) if end > i64::from(i32::MAX));
@@ -358,7 +358,7 @@ impl Reader<'_> {
         )
     }
 
-    /// The mean over the image, which a change of shape makes a vector.
+    /// Returns the mean over the image, which a change of shape makes a vector.
     fn mean(&self, x: Operand) -> Option<Read> {
         Some(Read::Part {
             of: self.value(x)?,
@@ -374,7 +374,7 @@ impl Reader<'_> {
         }
     }
 
-    /// A change of shape from an image to a vector, or of none at all.
+    /// Returns a change of shape from an image to a vector, or of none at all.
     fn vector(&mut self, i: usize, x: Operand) -> Option<Value> {
         let from = self.trace.dims(self.program, x)?;
         let to = self.result(i)?;
@@ -455,7 +455,7 @@ fn slot(node: &Operation, i: usize) -> Option<usize> {
     bias(node, i).ok().flatten()
 }
 
-/// The slot of an operand, `None` if it is left out.
+/// Returns the slot of an operand, `None` if it is left out.
 ///
 /// # Errors
 /// It is no tensor of the weights.
@@ -481,7 +481,7 @@ fn is_over_image(axes: &[i64]) -> bool {
     matches!(axes, [2, 3] | [3, 2] | [-2, -1] | [-1, -2])
 }
 
-/// The windows that the kernels pool; `None` for dilated ones, and for means beyond the image.
+/// Returns the windows that the kernels pool; `None` for dilated ones, and for means beyond the image.
 fn pool(window: &op::PoolWindow, mean: Option<Mean>) -> Option<Pool> {
     let two = |numbers: &[usize]| match *numbers {
         [both] => Some([both; 2]),

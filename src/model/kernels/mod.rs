@@ -288,7 +288,7 @@ impl Kernels {
         }
     }
 
-    /// Their place in a buffer.
+    /// Returns their place in a buffer.
     fn place(&self, at: usize, images: &Range<usize>) -> Range<usize> {
         let first = if self.plan.passes.is_kept[at] {
             images.start

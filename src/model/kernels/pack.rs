@@ -53,7 +53,7 @@ impl Packed {
     }
 }
 
-/// The numbers of a tensor without gaps, where they lie.
+/// Returns the numbers of a tensor without gaps, where they lie.
 fn numbers<'a>(storage: &'a Storage, layout: &Layout) -> Result<&'a [f32]> {
     match (storage, layout.contiguous_offsets()) {
         (Storage::Cpu(CpuStorage::F32(values)), Some((first, end))) => Ok(&values[first..end]),
@@ -61,7 +61,7 @@ fn numbers<'a>(storage: &'a Storage, layout: &Layout) -> Result<&'a [f32]> {
     }
 }
 
-/// Scale and shift of a norm, channel by channel.
+/// Returns the scale and shift of a norm, channel by channel.
 fn affine(norm: &layers::Norm, weights: &Weights) -> Result<(Vec<f32>, Vec<f32>)> {
     let [gamma, beta, mean, variance] =
         [norm.weight, norm.bias, norm.mean, norm.variance].map(|slot| weights.values(slot));
@@ -77,7 +77,7 @@ fn affine(norm: &layers::Norm, weights: &Weights) -> Result<(Vec<f32>, Vec<f32>)
     Ok((scale, shift))
 }
 
-/// Scale of each output and what is added to it.
+/// Returns the scale of each output and what is added to it.
 fn outputs(
     bias: Option<usize>,
     norm: Option<&layers::Norm>,

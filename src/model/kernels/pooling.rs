@@ -15,7 +15,7 @@ pub(super) struct Image<'a> {
 }
 
 impl Image<'_> {
-    /// One of some images.
+    /// Returns one of some images.
     pub(super) fn nth(&self, n: usize) -> Self {
         Self {
             values: &self.values[n * self.at.len()..][..self.at.len()],

@@ -15,7 +15,7 @@ pub(crate) enum Level {
 }
 
 impl Level {
-    /// The widest.
+    /// Returns the widest.
     pub(crate) fn best() -> Self {
         match Arch::new() {
             Arch::Scalar => Self::Portable,
@@ -63,7 +63,7 @@ impl Level {
         }
     }
 
-    /// Numbers in a vector: as many channels lie beside one another.
+    /// Returns the numbers in a vector: as many channels lie beside one another.
     pub(crate) fn lanes(self) -> usize {
         struct Lanes;
         impl WithSimd for Lanes {
@@ -103,7 +103,7 @@ impl Rectifier {
         }
     }
 
-    /// The same of one number.
+    /// Returns the same of one number.
     pub(super) fn of(self, x: f32) -> f32 {
         let positive = if x <= 0.0 { 0.0 } else { x };
         match self {

@@ -45,7 +45,7 @@ pub(super) enum Step {
 }
 
 impl Step {
-    /// The buffers that it reads.
+    /// Returns the buffers that it reads.
     pub(super) fn from(&self) -> Vec<usize> {
         match self {
             Self::Load { .. } => Vec::new(),
@@ -55,7 +55,7 @@ impl Step {
         }
     }
 
-    /// The buffer that it writes.
+    /// Returns the buffer that it writes.
     pub(super) fn to(&self) -> usize {
         match self {
             Self::Load { to }
@@ -66,7 +66,7 @@ impl Step {
         }
     }
 
-    /// The packed weights that it reads for each image.
+    /// Returns the packed weights that it reads for each image.
     pub(super) fn weights(&self) -> usize {
         let Self::Conv { conv, way, .. } = self else {
             return 0;
@@ -140,7 +140,7 @@ pub(super) struct Plan {
 }
 
 impl Plan {
-    /// The plan of layers; `None` where their order is one that the kernels do not know.
+    /// Returns the plan of layers; `None` where their order is one that the kernels do not know.
     pub(super) fn of(graph: &Layers, lanes: usize) -> Option<Self> {
         let is_joint = |node: &Node| matches!(node.layer, Layer::Flatten | Layer::GlobalAverage);
         let Some(body) = graph.nodes.iter().position(is_joint) else {
@@ -184,7 +184,7 @@ impl Plan {
     }
 }
 
-/// The layers behind the one that makes vectors of images: a chain, one taking what the other gives.
+/// Returns the layers behind the one that makes vectors of images: a chain, one taking what the other gives.
 fn head(graph: &Layers, first: usize) -> Option<Vec<Dense>> {
     let mut head: Vec<Dense> = Vec::new();
     for (i, node) in graph.nodes.iter().enumerate().skip(first) {
@@ -263,7 +263,7 @@ impl<'a> Builder<'a> {
         Some(builder)
     }
 
-    /// Extents of what a layer gives.
+    /// Returns the extents of what a layer gives.
     fn extent(&self, node: usize) -> Option<[usize; 3]> {
         let node = &self.graph.nodes[node];
         let [channels, height, width] = self.extents[node.takes.first()?.0]?;
@@ -327,7 +327,7 @@ impl<'a> Builder<'a> {
         fused
     }
 
-    /// The layer on images that alone takes a value.
+    /// Returns the layer on images that alone takes a value.
     fn only_taker(&self, value: Value) -> Option<usize> {
         let takes = |i: &usize| self.graph.nodes[*i].takes.contains(&value);
         let mut takers = (value.0..=self.body).filter(takes);
@@ -427,7 +427,7 @@ impl Builder<'_> {
         })
     }
 
-    /// A buffer of a value's extents that is free, or a new one. Its frame, and lanes without a channel,
+    /// Returns a buffer of a value's extents that is free, or a new one. Its frame, and lanes without a channel,
     /// stay zero because no other extents ever use it.
     fn take_buffer(&mut self, value: Value) -> Option<usize> {
         let [channels, height, width] = self.extents[value.0]?;

@@ -336,7 +336,7 @@ fn weights(slots: &Slots, seed: u64) -> Weights {
     )
 }
 
-/// Largest difference between the kernels and candle, relative to the largest logit.
+/// Returns the largest difference between the kernels and candle, relative to the largest logit.
 fn error(
     program: &Program,
     weights: &Weights,

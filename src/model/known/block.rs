@@ -158,7 +158,7 @@ pub(super) fn has_projection(inventory: &Inventory, block: &str) -> bool {
         .any(|name| inventory.has(&format!("{block}.{name}.0.weight")))
 }
 
-/// The 1×1 convolution and batch norm `shortcut.0/1` or `downsample.0/1`, where they are there.
+/// Returns the 1×1 convolution and batch norm `shortcut.0/1` or `downsample.0/1`, where they are there.
 fn projection(
     inventory: &mut Inventory,
     block: &str,
@@ -173,7 +173,7 @@ fn projection(
     Conv::take(inventory, &conv, Some(&norm), shape).map(Some)
 }
 
-/// The shortcut without parameters, where channels of zeros can be added evenly on both sides.
+/// Returns the shortcut without parameters, where channels of zeros can be added evenly on both sides.
 fn padded(
     block: &str,
     inputs: usize,

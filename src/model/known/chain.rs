@@ -58,7 +58,7 @@ pub(super) struct Chain {
 }
 
 impl Stage {
-    /// The norm's place as far as the numbers of modules tell it.
+    /// Returns the norm's place as far as the numbers of modules tell it.
     pub(super) fn position(&self) -> Option<NormPosition> {
         match (self.ahead, self.behind) {
             (Some(0), Some(0)) => None,
@@ -165,7 +165,7 @@ impl Chain {
 }
 
 impl Stage {
-    /// A norm of channels that is no batch norm by its statistics.
+    /// Returns a norm of channels that is no batch norm by its statistics.
     fn other_norm(&self) -> Option<&Norm> {
         let is_conv = matches!(self.layer, Layer::Conv(_));
         let norm = self.norm.as_ref();
@@ -173,7 +173,7 @@ impl Stage {
     }
 }
 
-/// Names of the tensors that cannot belong to a chain.
+/// Returns the names of the tensors that cannot belong to a chain.
 pub(super) fn strangers(inventory: &Inventory) -> Vec<String> {
     let is_stranger = |slot: &&Slot| {
         let (module, member) = slot.name.rsplit_once('.').unwrap_or(("", &slot.name));
@@ -195,7 +195,7 @@ pub(super) fn strangers(inventory: &Inventory) -> Vec<String> {
     strangers.map(|slot| slot.name.clone()).collect()
 }
 
-/// True when convolutions are among the tensors.
+/// Returns true when convolutions are among the tensors.
 pub(super) fn has_convolutions(inventory: &Inventory) -> bool {
     let mut slots = inventory.slots().iter();
     slots.any(|slot| slot.rank() == 4)
@@ -230,7 +230,7 @@ fn refuse_blocks(convs: &[(&str, Layer)]) -> Result<(), Mismatch> {
     }
 }
 
-/// The layers of a kind in the order in which they are applied. Layers that differ only in a number are
+/// Returns the layers of a kind in the order in which they are applied. Layers that differ only in a number are
 /// ordered by it (`.safetensors` files are sorted by name: `net.10` before `net.2`); others
 /// are in the checkpoint's order, or where that is no chain, in the one their widths allow.
 fn in_order(mut layers: Vec<(&str, Layer)>) -> Result<Vec<Layer>, Mismatch> {

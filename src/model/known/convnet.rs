@@ -145,7 +145,7 @@ impl ConvNet {
         self.convs().last().map_or(1, |last| last.outputs.max(1))
     }
 
-    /// Number of values that the first Linear layer takes.
+    /// Returns the number of values that the first Linear layer takes.
     fn flattened(&self) -> usize {
         self.head().first().map_or(0, |first| first.layer.inputs())
     }
@@ -423,7 +423,7 @@ impl FittingArrangement {
 }
 
 impl Step {
-    /// Number of places that a convolution gives of a side of so many; `None` if there are none.
+    /// Returns the number of places that a convolution gives of a side of so many; `None` if there are none.
     fn behind(self, len: usize, kernel: usize) -> Option<usize> {
         let padded = len.checked_add(2 * self.padding)?;
         Some(padded.checked_sub(kernel)? / self.stride + 1)

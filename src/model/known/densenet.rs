@@ -85,7 +85,7 @@ impl DenseNet {
     }
 }
 
-/// True when the names are those of a DenseNet.
+/// Returns true when the names are those of a DenseNet.
 pub(super) fn claims(inventory: &Inventory) -> bool {
     inventory.has("dense1.0.conv1.weight")
 }

@@ -35,7 +35,7 @@ pub enum Mismatch {
     Structure(String),
 }
 
-/// The first few of many names, and how many there are.
+/// Returns the first few of many names, and how many there are.
 pub(super) fn quoted(names: &[String]) -> String {
     let shown: Vec<&str> = names.iter().take(QUOTED).map(String::as_str).collect();
     match names.len().checked_sub(QUOTED) {
@@ -85,12 +85,12 @@ impl<'a> Inventory<'a> {
         }
     }
 
-    /// All names, those of ties too.
+    /// Returns all names, those of ties too.
     pub(super) fn names(&self) -> impl Iterator<Item = &'a str> {
         self.index.keys().copied()
     }
 
-    /// Every tensor, in flat-vector order.
+    /// Returns every tensor, in flat-vector order.
     pub(super) fn slots(&self) -> &'a [Slot] {
         self.slots
     }
@@ -99,13 +99,13 @@ impl<'a> Inventory<'a> {
         self.index.contains_key(name)
     }
 
-    /// Extents of the tensor of this name.
+    /// Returns the extents of the tensor of this name.
     pub(super) fn shape(&self, name: &str) -> Option<&'a [usize]> {
         let index = self.index.get(name)?;
         Some(&self.slots[*index].shape)
     }
 
-    /// The numbers N of all names `prefix.N.…`, ascending.
+    /// Returns the numbers N of all names `prefix.N.…`, ascending.
     pub(super) fn numbers(&self, prefix: &str) -> BTreeSet<usize> {
         let number = |slot: &Slot| {
             let rest = slot.name.strip_prefix(prefix)?.strip_prefix('.')?;
@@ -114,7 +114,7 @@ impl<'a> Inventory<'a> {
         self.slots.iter().filter_map(number).collect()
     }
 
-    /// Index and extents of the tensor of this name, which must match `expected`.
+    /// Returns the index and extents of the tensor of this name, which must match `expected`.
     pub(super) fn take(
         &mut self,
         name: &str,

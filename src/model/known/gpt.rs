@@ -57,7 +57,7 @@ struct Gpt {
     rows: [usize; 2],
 }
 
-/// The names in front of the tables: `transformer.`, or nothing.
+/// Returns the names in front of the tables: `transformer.`, or nothing.
 fn prefix(inventory: &Inventory) -> Option<String> {
     let prefixes = inventory.names().filter_map(|name| {
         let prefix = name.strip_suffix("wte.weight")?;
@@ -70,7 +70,7 @@ fn prefix(inventory: &Inventory) -> Option<String> {
     prefixes.min()
 }
 
-/// The argument of such a model.
+/// Returns the argument of such a model.
 pub(super) fn arguments() -> Vec<Input> {
     vec![Input {
         name: IDS.into(),
@@ -79,7 +79,7 @@ pub(super) fn arguments() -> Vec<Input> {
     }]
 }
 
-/// True when the names are those of GPT-2.
+/// Returns true when the names are those of GPT-2.
 pub(super) fn claims(inventory: &Inventory) -> bool {
     prefix(inventory).is_some()
 }

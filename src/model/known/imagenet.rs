@@ -28,7 +28,7 @@ const POOL: Pool = Pool {
     ..Pool::square(3, 2)
 };
 
-/// True when the names are those of a ResNet of four stages.
+/// Returns true when the names are those of a ResNet of four stages.
 pub(super) fn claims(inventory: &Inventory) -> bool {
     inventory.has("layer1.0.conv1.weight") && inventory.has("layer4.0.conv1.weight")
 }
@@ -99,7 +99,7 @@ pub(super) fn recognize(
     })
 }
 
-/// The stem: as the user says, else its kernel tells whether it is ImageNet's or CIFAR's.
+/// Returns the stem: as the user says, else its kernel tells whether it is ImageNet's or CIFAR's.
 fn take_stem(inventory: &mut Inventory, asked: Option<Stem>) -> Result<(Stem, Conv), Mismatch> {
     let large = inventory
         .shape("conv1.weight")

@@ -112,7 +112,7 @@ impl Norm {
         Ok([mean?.0, variance?.0])
     }
 
-    /// True for a batch norm.
+    /// Returns true for a batch norm.
     pub(super) fn is_batch(&self) -> bool {
         self.running.is_some()
     }
@@ -194,7 +194,7 @@ impl Conv {
     }
 }
 
-/// `prefix.name`, or `name` alone for a layer that is the whole model.
+/// Returns `prefix.name`, or `name` alone for a layer that is the whole model.
 fn member(prefix: &str, name: &str) -> String {
     if prefix.is_empty() {
         name.into()

@@ -45,7 +45,7 @@ pub(super) fn write(
     x
 }
 
-/// The widths of layers, e.g. `784-64-10`.
+/// Returns the widths of layers, e.g. `784-64-10`.
 pub(super) fn widths(stages: &[Stage]) -> String {
     let first = stages.first().map(|first| first.layer.inputs());
     let outputs = stages.iter().map(|stage| stage.layer.outputs());

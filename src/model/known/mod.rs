@@ -48,7 +48,7 @@ enum Family {
 }
 
 impl Family {
-    /// The family of a name that `--model` takes, other than `auto`.
+    /// Returns the family of a name that `--model` takes, other than `auto`.
     fn of_name(model: &str) -> Option<Self> {
         let (plain, noshort) = match model.strip_suffix(NOSHORT) {
             Some(plain) => (plain, true),
@@ -77,7 +77,7 @@ impl Family {
         }
     }
 
-    /// The family whose names these are.
+    /// Returns the family whose names these are.
     fn of(inventory: &Inventory) -> Result<Self, ModelError> {
         if inventory.slots().is_empty() {
             Err(ModelError::Empty)
@@ -232,7 +232,7 @@ fn adapter(inventory: &Inventory) -> Option<String> {
     names.find(|name| is_adapter(name)).cloned()
 }
 
-/// True for `auto` and the names of architectures.
+/// Returns true for `auto` and the names of architectures.
 pub(super) fn is_name(model: &str) -> bool {
     model == AUTO || Family::of_name(model).is_some()
 }

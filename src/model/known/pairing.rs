@@ -20,7 +20,7 @@ impl<'a> StoredModules<'a> {
         }
     }
 
-    /// True for a norm that was defined before its layer.
+    /// Returns true for a norm that was defined before its layer.
     fn is_ahead(&self, norm: &str, layer: &str) -> bool {
         !self.is_sorted && self.places.get(norm) < self.places.get(layer)
     }
@@ -77,7 +77,7 @@ pub(super) fn paired(
     Ok(paired)
 }
 
-/// The layer of each norm by their places in a `Sequential`; `None` among them is before the first layer.
+/// Returns the layer of each norm by their places in a `Sequential`; `None` among them is before the first layer.
 fn by_sequence(layers: &[Layer], norms: &[Norm]) -> Option<Vec<Option<usize>>> {
     let places: Vec<_> = layers.iter().map(|layer| place(layer.name())).collect();
     let of = |norm: &Norm| {
@@ -100,7 +100,7 @@ fn by_sequence(layers: &[Layer], norms: &[Norm]) -> Option<Vec<Option<usize>>> {
     norms.iter().map(of).collect()
 }
 
-/// The layer of each norm where there is one for each layer but the last, or for each convolution.
+/// Returns the layer of each norm where there is one for each layer but the last, or for each convolution.
 fn in_turn(layers: &[Layer], norms: &[Norm]) -> Option<Vec<Option<usize>>> {
     let convs = layers
         .iter()
@@ -124,7 +124,7 @@ fn in_turn(layers: &[Layer], norms: &[Norm]) -> Option<Vec<Option<usize>>> {
     Some(places)
 }
 
-/// The layer of each norm by the same numbers in both names.
+/// Returns the layer of each norm by the same numbers in both names.
 fn by_numbers(layers: &[Layer], norms: &[Norm]) -> Option<Vec<Option<usize>>> {
     let of = |norm: &Norm| {
         let own = numbers(&norm.name);
@@ -137,27 +137,27 @@ fn by_numbers(layers: &[Layer], norms: &[Norm]) -> Option<Vec<Option<usize>>> {
     norms.iter().map(of).collect()
 }
 
-/// True for names that differ in nothing but numbers.
+/// Returns true for names that differ in nothing but numbers.
 pub(super) fn are_alike(names: &[&str]) -> bool {
     let template = |name: &str| name.replace(|c: char| c.is_ascii_digit(), "");
     let first = names.first().map(|name| template(name));
     names.iter().all(|name| Some(template(name)) == first)
 }
 
-/// The numbers in a name, in order.
+/// Returns the numbers in a name, in order.
 pub(super) fn numbers(name: &str) -> Vec<u64> {
     name.split(|c: char| !c.is_ascii_digit())
         .filter_map(|digits| digits.parse().ok())
         .collect()
 }
 
-/// The `Sequential` of a module and its number there; `None` if it is in none.
+/// Returns the `Sequential` of a module and its number there; `None` if it is in none.
 pub(super) fn place(name: &str) -> Option<(&str, u64)> {
     let (parent, number) = name.rsplit_once('.').unwrap_or(("", name));
     Some((parent, number.parse().ok()?))
 }
 
-/// The number of modules between two of one `Sequential`; `None` if they are in none, or in another order.
+/// Returns the number of modules between two of one `Sequential`; `None` if they are in none, or in another order.
 pub(super) fn gap(from: &str, to: &str) -> Option<u64> {
     let ((parent, from), (other, to)) = (place(from)?, place(to)?);
     to.checked_sub(from)?

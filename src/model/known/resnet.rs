@@ -9,7 +9,7 @@ use crate::model::reading::{Reading, Shortcuts};
 
 const STAGES: usize = 3;
 
-/// True when the names are those of a ResNet of three stages.
+/// Returns true when the names are those of a ResNet of three stages.
 pub(super) fn claims(inventory: &Inventory) -> bool {
     inventory.has("layer1.0.conv1.weight") && !inventory.has("layer4.0.conv1.weight")
 }
@@ -73,7 +73,7 @@ pub(super) fn recognize(mut inventory: Inventory, noshort: bool) -> Result<Recog
     })
 }
 
-/// `wrn56-2` when every stage is 2, 4 or 8 times as wide as He et al.'s 16-32-64 (the wide networks of Li
+/// Returns `wrn56-2` when every stage is 2, 4 or 8 times as wide as He et al.'s 16-32-64 (the wide networks of Li
 /// et al. 2018), else `resnet56`.
 fn name(depth: usize, stem: usize, widths: &[usize], noshort: bool) -> String {
     let ending = if noshort { "-noshort" } else { "" };

@@ -71,12 +71,12 @@ impl Vgg {
         self.features.last().map_or(0, |last| last.conv.outputs)
     }
 
-    /// Length of the vector that the head takes.
+    /// Returns the length of the vector that the head takes.
     fn flattened(&self) -> usize {
         self.head.first().map_or(0, |first| first.linear.inputs)
     }
 
-    /// The pooling with which an image of this size fits the head.
+    /// Returns the pooling with which an image of this size fits the head.
     fn pooling(&self, height: usize, width: usize) -> Option<Pooling> {
         POOLINGS.into_iter().find(|pooling| {
             let inner = self.features.iter().filter(|feature| feature.pool).count();
@@ -90,7 +90,7 @@ impl Vgg {
 }
 
 impl Vgg {
-    /// The pooling for these images.
+    /// Returns the pooling for these images.
     fn fitting(&self, [channels, height, width]: [usize; 3]) -> Result<Pooling, Mismatch> {
         self.pooling(height, width).ok_or_else(|| {
             Mismatch::Structure(format!(
@@ -126,7 +126,7 @@ impl Vgg {
     }
 }
 
-/// True when the names are those of a chain of convolutions in a `Sequential`, and the first is no larger one.
+/// Returns true when the names are those of a chain of convolutions in a `Sequential`, and the first is no larger one.
 pub(super) fn claims(inventory: &Inventory) -> bool {
     let first = inventory.shape("features.0.weight");
     first.is_some_and(|shape| shape.len() != 4 || shape[2..] == [3, 3])
@@ -170,7 +170,7 @@ pub(super) fn recognize(
     })
 }
 
-/// The number in the name. The paper's counts include three Linear layers, and CIFAR variants with
+/// Returns the number in the name. The paper's counts include three Linear layers, and CIFAR variants with
 /// fewer keep the name; otherwise all layers with weights count.
 fn depth(convolutions: usize, linears: usize) -> usize {
     match convolutions {
@@ -217,7 +217,7 @@ fn pool_between(from: usize, to: usize) -> Result<bool, Mismatch> {
     }
 }
 
-/// `fc` and `classifier`, each a Linear layer or a `Sequential` of them with batch norms.
+/// Returns `fc` and `classifier`, each a Linear layer or a `Sequential` of them with batch norms.
 fn head(inventory: &mut Inventory) -> Result<Vec<Dense>, Mismatch> {
     let mut head: Vec<Dense> = Vec::new();
     for part in HEADS {

@@ -252,7 +252,7 @@ fn values(device: &Device) -> (HashMap<String, Tensor>, f64) {
     (values.collect(), bound)
 }
 
-/// Largest difference, relative to the largest expected value.
+/// Returns the largest difference, relative to the largest expected value.
 fn error(found: &Tensor, expected: &Tensor) -> f64 {
     let largest = |t: Tensor| {
         let t = t.to_device(&Device::Cpu).unwrap();

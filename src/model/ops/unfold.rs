@@ -214,7 +214,7 @@ mod tests {
         ])
     }
 
-    /// Largest difference, relative to the largest expected value.
+    /// Returns the largest difference, relative to the largest expected value.
     fn error(found: &Tensor, expected: &Tensor) -> f64 {
         assert_eq!(found.dims(), expected.dims());
         largest(&(found - expected).unwrap()) / largest(expected).max(1e-3)

@@ -44,7 +44,7 @@ impl Datum {
         }
     }
 
-    /// Whole numbers.
+    /// Returns the whole numbers.
     ///
     /// # Errors
     /// candle's, when the values are not as many as the shape says.
@@ -53,7 +53,7 @@ impl Datum {
         Self::host(values, shape, Kind::Int)
     }
 
-    /// One float without dimensions, exact in float64.
+    /// Returns one float without dimensions, exact in float64.
     ///
     /// # Errors
     /// candle's.
@@ -65,7 +65,7 @@ impl Datum {
         )?))
     }
 
-    /// Numbers on the host.
+    /// Returns the numbers on the host.
     ///
     /// # Errors
     /// As [`Datum::ints`].
@@ -74,7 +74,7 @@ impl Datum {
         Ok(Self { tensor, kind })
     }
 
-    /// One whole number without dimensions.
+    /// Returns one whole number without dimensions.
     ///
     /// # Errors
     /// candle's.
@@ -94,19 +94,19 @@ impl Datum {
         })
     }
 
-    /// The array.
+    /// Returns the array.
     #[must_use]
     pub fn tensor(&self) -> &Tensor {
         &self.tensor
     }
 
-    /// The kind of its numbers.
+    /// Returns the kind of its numbers.
     #[must_use]
     pub fn kind(&self) -> Kind {
         self.kind
     }
 
-    /// Its extents.
+    /// Returns its extents.
     #[must_use]
     pub fn dims(&self) -> &[usize] {
         self.tensor.dims()
@@ -141,7 +141,7 @@ impl Datum {
         Ok(first.with(Tensor::cat(&tensors, 0)?))
     }
 
-    /// The same kind with another array, which a change of shape or a selection made of this one.
+    /// Returns the same kind with another array, which a change of shape or a selection made of this one.
     #[must_use]
     pub(in crate::model) fn with(&self, tensor: Tensor) -> Self {
         Self {
@@ -158,7 +158,7 @@ impl Datum {
         Ok(self.with(change(&self.tensor)?))
     }
 
-    /// The numbers as floats in a place.
+    /// Returns the numbers as floats in a place.
     ///
     /// # Errors
     /// candle's: the device failed or has no room.
@@ -166,7 +166,7 @@ impl Datum {
         self.tensor.to_dtype(place.dtype)?.to_device(&place.device)
     }
 
-    /// The numbers as float64 on the host.
+    /// Returns the numbers as float64 on the host.
     ///
     /// # Errors
     /// candle's.
@@ -174,7 +174,7 @@ impl Datum {
         self.tensor.to_device(&Device::Cpu)?.to_dtype(DType::F64)
     }
 
-    /// The same numbers as another kind: floats are cut off toward 0, and what is not 0 is true.
+    /// Returns the same numbers as another kind: floats are cut off toward 0, and what is not 0 is true.
     ///
     /// # Errors
     /// candle's.
@@ -194,7 +194,7 @@ impl Datum {
         Ok(Self { tensor, kind })
     }
 
-    /// The whole numbers one after another.
+    /// Returns the whole numbers one after another.
     ///
     /// # Errors
     /// These are floats.
@@ -206,7 +206,7 @@ impl Datum {
         Ok(values.into_iter().map(|value| value as i64).collect())
     }
 
-    /// The one whole number.
+    /// Returns the one whole number.
     ///
     /// # Errors
     /// There is not exactly one, or it is a float.
@@ -217,7 +217,7 @@ impl Datum {
         }
     }
 
-    /// A condition as candle takes it, of a shape and in a place.
+    /// Returns a condition as candle takes it, of a shape and in a place.
     ///
     /// # Errors
     /// candle's, when the shape does not fit.
@@ -231,7 +231,7 @@ impl Datum {
     }
 }
 
-/// The axis of a number that counts from the end when it is negative.
+/// Returns the axis of a number that counts from the end when it is negative.
 pub(in crate::model) fn axis(dim: i64, rank: usize) -> Result<usize> {
     let rank = rank.max(1) as i64;
     let from_start = if dim < 0 { dim + rank } else { dim };
@@ -242,7 +242,7 @@ pub(in crate::model) fn axis(dim: i64, rank: usize) -> Result<usize> {
     }
 }
 
-/// The extents to which two shapes broadcast.
+/// Returns the extents to which two shapes broadcast.
 pub(in crate::model) fn broadcast(a: &[usize], b: &[usize]) -> Result<Vec<usize>> {
     let rank = a.len().max(b.len());
     let at = |dims: &[usize], i: usize| {
@@ -258,7 +258,7 @@ pub(in crate::model) fn broadcast(a: &[usize], b: &[usize]) -> Result<Vec<usize>
         .collect()
 }
 
-/// The sum over some axes, which stay with extent 1.
+/// Returns the sum over some axes, which stay with extent 1.
 pub(in crate::model) fn sum_keeping(x: &Tensor, axes: &[usize]) -> Result<Tensor> {
     ops::summed(x, |x| {
         axes.iter()
@@ -266,7 +266,7 @@ pub(in crate::model) fn sum_keeping(x: &Tensor, axes: &[usize]) -> Result<Tensor
     })
 }
 
-/// The mean over the last axis, which stays with extent 1.
+/// Returns the mean over the last axis, which stays with extent 1.
 pub(in crate::model) fn mean_of_last(x: &Tensor) -> Result<Tensor> {
     ops::summed(x, |x| x.mean_keepdim(D::Minus1))
 }

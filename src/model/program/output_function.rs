@@ -66,7 +66,7 @@ impl Ending {
     }
 }
 
-/// True for operations whose results are numbers of their first operand, or bounds of them.
+/// Returns true for operations whose results are numbers of their first operand, or bounds of them.
 fn is_passed(op: &Op) -> bool {
     matches!(
         op,
@@ -104,7 +104,7 @@ mod tests {
     use super::super::{Output, Size};
     use super::*;
 
-    /// The ending of a program of these operations one after another.
+    /// Returns the ending of a program of these operations one after another.
     fn ending(ops: &[Op]) -> Option<Ending> {
         let mut program = Program::default();
         let mut value = Value::Input(0);

@@ -133,7 +133,7 @@ impl Program {
 }
 
 impl Prepared {
-    /// The inputs that it was made of.
+    /// Returns the inputs that it was made of.
     #[must_use]
     pub fn inputs(&self) -> &[Datum] {
         &self.inputs
@@ -191,7 +191,7 @@ impl<'a> Scope<'a> {
         }
     }
 
-    /// True if batch norm takes the statistics of its batch.
+    /// Returns true if batch norm takes the statistics of its batch.
     pub(super) fn takes_own_statistics(&self) -> bool {
         self.notes.is_some()
     }

@@ -26,7 +26,7 @@ fn difference(a: &Tensor, b: &Tensor) -> f64 {
     worst.unwrap()
 }
 
-/// A convolution of stride 2 and its batch norm.
+/// Returns a convolution of stride 2 and its batch norm.
 fn conv_norm() -> Program {
     let mut program = Program::default();
     program.inputs.push(Input {

@@ -199,7 +199,7 @@ impl Graph<'_> {
         [low, max + missing]
     }
 
-    /// The edges of the bands on one side.
+    /// Returns the edges of the bands on one side.
     fn bands(&self, side: AxisSide) -> Vec<[&Curve<'_>; 2]> {
         let edges = self.on(side).filter(|curve| curve.stroke == Stroke::Band);
         let edges: Vec<&Curve<'_>> = edges.collect();
@@ -426,7 +426,7 @@ fn has_spike(mut values: Vec<f64>) -> bool {
             .is_some_and(|(high, most)| *high >= SPIKE * most)
 }
 
-/// The range, made wide enough to have a scale.
+/// Returns the range, made wide enough to have a scale.
 fn with_extent([min, max]: [f64; 2]) -> [f64; 2] {
     if !is_flat([min, max]) {
         return [min, max];
@@ -464,7 +464,7 @@ struct Frame {
 }
 
 impl Frame {
-    /// Place in cells from the upper left corner of the curves.
+    /// Returns the place in cells from the upper left corner of the curves.
     fn place(&self, x: f64, y: f64) -> [f64; 2] {
         [
             share(x, self.x) * self.width as f64,
@@ -477,7 +477,7 @@ impl Frame {
         points.map(|(x, y)| self.place(*x, *y)).collect()
     }
 
-    /// The strokes or bars of a curve. Bars next to one that is not finite stand alone.
+    /// Returns the strokes or bars of a curve. Bars next to one that is not finite stand alone.
     fn figures(&self, curve: &Curve<'_>) -> Vec<Figure> {
         if curve.stroke != Stroke::Bars {
             let strokes = strokes::of(&self.points(curve), curve.stroke);
@@ -499,7 +499,7 @@ impl Frame {
         corners.map(Figure::Bars).collect()
     }
 
-    /// The point of the curve whose place is nearest to `at`.
+    /// Returns the point of the curve whose place is nearest to `at`.
     fn nearest(&self, curve: &Curve<'_>, at: f64) -> Option<[f64; 2]> {
         let points = curve.x.iter().zip(curve.y);
         let (x, y) = points.min_by(|a, b| (a.0 - at).abs().total_cmp(&(b.0 - at).abs()))?;

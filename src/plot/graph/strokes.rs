@@ -5,7 +5,7 @@ use super::Stroke;
 /// Cells of a dash, and from the start of one to the start of the next.
 const DASH: [f64; 2] = [1.4, 3.0];
 
-/// The straight strokes of a curve. It is interrupted where it is not finite; a value between two
+/// Returns the straight strokes of a curve. It is interrupted where it is not finite; a value between two
 /// gaps is a point.
 pub(super) fn of(points: &[[f64; 2]], stroke: Stroke) -> Vec<[[f64; 2]; 2]> {
     let staircase;
@@ -35,7 +35,7 @@ pub(super) fn of(points: &[[f64; 2]], stroke: Stroke) -> Vec<[[f64; 2]; 2]> {
     strokes
 }
 
-/// The corners of a curve that keeps each value until the next one.
+/// Returns the corners of a curve that keeps each value until the next one.
 fn steps(points: &[[f64; 2]]) -> Vec<[f64; 2]> {
     let mut corners = Vec::with_capacity(2 * points.len());
     for pair in points.windows(2) {
@@ -48,7 +48,7 @@ fn steps(points: &[[f64; 2]]) -> Vec<[f64; 2]> {
     corners
 }
 
-/// The dashes of a segment of this length, which begins after `walked` cells of its curve.
+/// Returns the dashes of a segment of this length, which begins after `walked` cells of its curve.
 fn dashes(
     from: [f64; 2],
     to: [f64; 2],

@@ -12,7 +12,7 @@ pub(in crate::plot) struct Area {
 }
 
 impl Area {
-    /// Place of a point of the plane in cells from the upper left corner.
+    /// Returns the place of a point of the plane in cells from the upper left corner.
     pub(super) fn place(&self, scene: &MapScene<'_>, [a, b]: [f64; 2]) -> [f64; 2] {
         let [x, y] = [scene.x, scene.y];
         [

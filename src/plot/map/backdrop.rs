@@ -13,7 +13,7 @@ pub struct SurfaceLayer<'a> {
 }
 
 impl SurfaceLayer<'_> {
-    /// The surface at the crossings of these lines of the scene (ascending).
+    /// Returns the surface at the crossings of these lines of the scene (ascending).
     pub(in crate::plot) fn sample(&self, x: &[f64], y: &[f64]) -> Field {
         self.surface.sample(x, y)
     }

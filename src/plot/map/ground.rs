@@ -81,7 +81,7 @@ impl SampledScene<'_> {
         }
     }
 
-    /// A sign that says something other than a loss.
+    /// Returns a sign that says something other than a loss.
     fn sign(&self, symbol: char) -> Cell {
         Cell {
             symbol,
@@ -89,7 +89,7 @@ impl SampledScene<'_> {
         }
     }
 
-    /// A cell of the highest band with the sign that it has no upper end.
+    /// Returns a cell of the highest band with the sign that it has no upper end.
     pub(super) fn clipped(&self, cell: Cell) -> Cell {
         let sign = self.sign(Signs::of(self.scene.marker).clipped);
         match cell.background {
@@ -107,7 +107,7 @@ impl SampledScene<'_> {
         band > 0 && band + 1 == self.levels.bands()
     }
 
-    /// A cell of a band, by how dim it is, 0 to 1.
+    /// Returns a cell of a band, by how dim it is, 0 to 1.
     pub(super) fn shade(&self, band: usize, dimness: f64) -> Cell {
         let dim = dimness > 0.5;
         let bands = self.levels.bands();
@@ -151,12 +151,12 @@ impl SampledScene<'_> {
     }
 }
 
-/// The colour behind a band.
+/// Returns the colour behind a band.
 pub(crate) fn band_colour(palette: &Palette, band: usize, bands: usize, dim: bool) -> Rgb {
     palette.bands.band(band, bands, palette.ground, dim)
 }
 
-/// A colour that stands out from a background by this share: lighter on dark, darker on light.
+/// Returns a colour that stands out from a background by this share: lighter on dark, darker on light.
 pub(super) fn contrast(background: Rgb, share: f64) -> Rgb {
     let end = if background.luma() < 0.45 { 255 } else { 0 };
     background.towards(Rgb(end, end, end), share)

@@ -179,7 +179,7 @@ impl SampledScene<'_> {
     }
 }
 
-/// Contrast of a line to its bands: thick lines need less.
+/// Returns the contrast of a line to its bands: thick lines need less.
 fn stand_out(marker: Marker) -> f64 {
     match marker {
         Marker::Braille | Marker::Ascii => 0.32,
@@ -189,18 +189,18 @@ fn stand_out(marker: Marker) -> f64 {
     }
 }
 
-/// The digit that stands for a level where lines are drawn with 7-bit characters.
+/// Returns the digit that stands for a level where lines are drawn with 7-bit characters.
 pub(super) fn level_digit(level: usize) -> char {
     char::from_digit(level as u32 % 36, 36).unwrap_or('?')
 }
 
-/// Length of a line in cells.
+/// Returns the length of a line in cells.
 fn extent(line: &Polyline) -> f64 {
     let step = |pair: &[[f64; 2]]| (pair[1][0] - pair[0][0]).hypot(pair[1][1] - pair[0][1]);
     line.windows(2).map(step).sum()
 }
 
-/// The free place of a label of `length` cells on a line, where the line is nearest to level.
+/// Returns the free place of a label of `length` cells on a line, where the line is nearest to level.
 fn flattest(line: &Polyline, length: usize, occupied: &Occupied) -> Option<(usize, usize)> {
     /// Neighbours on a line over which its direction is taken.
     const REACH: usize = 4;

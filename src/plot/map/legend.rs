@@ -65,7 +65,7 @@ impl SampledScene<'_> {
         }
     }
 
-    /// Every band, the highest first, with its lower bound; the lowest one with the lowest loss.
+    /// Returns every band, the highest first, with its lower bound; the lowest one with the lowest loss.
     fn band_entries(&self) -> Vec<Entry> {
         let Some(lowest) = self.levels.lowest_label() else {
             return Vec::new();
@@ -90,7 +90,7 @@ impl SampledScene<'_> {
             .collect()
     }
 
-    /// Every line, the highest first.
+    /// Returns every line, the highest first.
     fn line_entries(&self) -> Vec<Entry> {
         (0..self.levels.values().len())
             .rev()

@@ -41,7 +41,7 @@ pub fn draw(scene: &MapScene<'_>, width: usize, height: usize) -> Picture {
     chart(scene, width, height).looked_at(scene.selected)
 }
 
-/// The map as [`draw`] has it, whichever checkpoint is looked at.
+/// Returns the map as [`draw`] has it, whichever checkpoint is looked at.
 #[must_use]
 pub fn chart(scene: &MapScene<'_>, width: usize, height: usize) -> Chart {
     let mut picture = Picture::new(width, height);

@@ -100,13 +100,13 @@ pub fn draw(panels: &[Panel<'_>], width: usize, height: usize) -> Picture {
     picture
 }
 
-/// The title line, on more lines where it is too long for one and the panel is high enough for them.
+/// Returns the title line, on more lines where it is too long for one and the panel is high enough for them.
 fn title_lines(title: &str, place: Area) -> Vec<String> {
     let rows = (place.height / ROWS_A_TITLE_LINE).max(1);
     title::lines(title, ", ", place.width, rows)
 }
 
-/// Columns and rows of panels whose shape is nearest to the best one.
+/// Returns the columns and rows of panels whose shape is nearest to the best one.
 fn grid(count: usize, width: usize, height: usize) -> [usize; 2] {
     let shapes = (1..=count).map(|columns| [columns, count.div_ceil(columns)]);
     let misfit = |[columns, rows]: [usize; 2]| {

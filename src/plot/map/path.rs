@@ -149,7 +149,7 @@ impl PathDots {
         }
     }
 
-    /// The cells of the area that the path and the marks need.
+    /// Returns the cells of the area that the path and the marks need.
     pub(super) fn covered(&self) -> Vec<bool> {
         let mut covered: Vec<bool> = self.leads_to.iter().map(Option::is_some).collect();
         for (column, row) in self.stations.iter().flatten().chain(&self.lowest) {
@@ -160,8 +160,8 @@ impl PathDots {
 }
 
 impl SampledScene<'_> {
-    /// True if the whole path takes less room than a cell, as on random directions: that it touches two of them says
-    /// nothing.
+    /// Returns true if the whole path takes less room than a cell, as on random directions: that it touches two of them
+    /// says nothing.
     pub(super) fn is_a_spot(&self) -> bool {
         let path = self.scene.path.iter();
         let places: Vec<[f64; 2]> = path.map(|point| self.place(*point)).collect();
@@ -174,7 +174,7 @@ impl SampledScene<'_> {
         })
     }
 
-    /// The path over what is drawn below it.
+    /// Returns the path over what is drawn below it.
     pub(super) fn course(&self, picture: &Picture, trail: &PathDots) -> Course {
         let shifted = |(column, row): CellPlace| (self.area.left + column, self.area.top + row);
         let marks = Marks::of(self.scene.marker);
@@ -208,7 +208,7 @@ impl SampledScene<'_> {
         }
     }
 
-    /// The cells that the path crosses, with the checkpoint to which it leads there.
+    /// Returns the cells that the path crosses, with the checkpoint to which it leads there.
     fn traces(&self, trail: &PathDots) -> impl Iterator<Item = (CellPlace, char, usize)> {
         let leads_to = trail.leads_to.iter().enumerate();
         leads_to.filter_map(|(index, checkpoint)| {
@@ -218,7 +218,7 @@ impl SampledScene<'_> {
         })
     }
 
-    /// The branches that a resumed run has left, as dotted lines below the path.
+    /// Returns the branches that a resumed run has left, as dotted lines below the path.
     fn left_branches(&self, picture: &Picture) -> Vec<Stroke> {
         let Area { width, height, .. } = self.area;
         let mut raster = Raster::new(width, height, self.scene.marker);
@@ -239,7 +239,7 @@ impl SampledScene<'_> {
         dots.collect()
     }
 
-    /// The checkpoints of a second run, in the colour of marks.
+    /// Returns the checkpoints of a second run, in the colour of marks.
     fn rivals(&self, [first, other, newest]: [char; 3]) -> impl Iterator<Item = (CellPlace, Cell)> {
         let rival = self.scene.extras.rival;
         let last = rival.len().saturating_sub(1);
@@ -255,7 +255,7 @@ impl SampledScene<'_> {
     }
 }
 
-/// The checkpoints that have no newer one beside them, newest first, with their cells.
+/// Returns the checkpoints that have no newer one beside them, newest first, with their cells.
 pub(in crate::plot) fn uncrowded(stations: &[Option<CellPlace>]) -> Vec<(usize, CellPlace)> {
     let mut taken: Vec<(usize, CellPlace)> = Vec::new();
     for (i, station) in stations.iter().enumerate().rev() {
@@ -273,7 +273,7 @@ pub(in crate::plot) fn uncrowded(stations: &[Option<CellPlace>]) -> Vec<(usize, 
 }
 
 impl MapScene<'_> {
-    /// The marks that are in sight, in the order in which they are put, each with its cell of the picture.
+    /// Returns the marks that are in sight, in the order in which they are put, each with its cell of the picture.
     pub(in crate::plot) fn marks(
         &self,
         stations: &[Option<CellPlace>],
@@ -311,13 +311,13 @@ impl MapScene<'_> {
             .collect()
     }
 
-    /// The mark of the checkpoint that is looked at.
+    /// Returns the mark of the checkpoint that is looked at.
     pub(in crate::plot) fn selected_mark(&self) -> Cell {
         let symbol = Marks::of(self.marker).selected;
         Cell::mark(symbol, self.palette.map(|palette| palette.mark))
     }
 
-    /// The sign of a checkpoint: a hollow one where its file is gone, a small one where the map's loss is far
+    /// Returns the sign of a checkpoint: a hollow one where its file is gone, a small one where the map's loss is far
     /// from its own.
     pub(in crate::plot) fn station(&self, marks: Marks, checkpoint: usize) -> char {
         if !self.is_gone(checkpoint) && self.doubt(checkpoint) > DOUBTFUL {
@@ -327,7 +327,7 @@ impl MapScene<'_> {
         }
     }
 
-    /// The sign of a checkpoint, whatever the map's loss is: filled, or hollow where its file is gone.
+    /// Returns the sign of a checkpoint, whatever the map's loss is: filled, or hollow where its file is gone.
     pub(in crate::plot) fn point(&self, marks: Marks, checkpoint: usize) -> char {
         if self.is_gone(checkpoint) {
             marks.gone
@@ -336,7 +336,7 @@ impl MapScene<'_> {
         }
     }
 
-    /// True if the file of a checkpoint of the path is gone.
+    /// Returns true if the file of a checkpoint of the path is gone.
     pub(super) fn is_gone(&self, checkpoint: usize) -> bool {
         self.extras.gone.get(checkpoint).is_some_and(|gone| *gone)
     }
@@ -349,7 +349,7 @@ impl MapScene<'_> {
             .map_or(0.0, |doubt| doubt.clamp(0.0, 1.0))
     }
 
-    /// A piece of the path that leads to a checkpoint, the fainter the older it is: as it looks up to the
+    /// Returns a piece of the path that leads to a checkpoint, the fainter the older it is: as it looks up to the
     /// checkpoint that is looked at, and after it.
     pub(in crate::plot) fn trace(
         &self,
@@ -376,7 +376,7 @@ impl MapScene<'_> {
         [before, self.dim(symbol, AFTER * clear, background)]
     }
 
-    /// A piece of a path that keeps this share of its colour.
+    /// Returns a piece of a path that keeps this share of its colour.
     fn dim(&self, symbol: char, share: f64, background: Option<Rgb>) -> Cell {
         let faded = |palette: Palette| match background {
             _ if palette.bands.has_shades() => {

@@ -131,7 +131,7 @@ impl<'a> SampledScene<'a> {
         backdrop.is_some_and(|backdrop| backdrop.is_preliminary(origin))
     }
 
-    /// Place of a point of the plane in cells from the area's upper left corner.
+    /// Returns the place of a point of the plane in cells from the area's upper left corner.
     pub(super) fn place(&self, at: [f64; 2]) -> [f64; 2] {
         self.area.place(self.scene, at)
     }

@@ -20,7 +20,7 @@ pub enum Layers {
 }
 
 impl Layers {
-    /// The next one, round and round.
+    /// Returns the next one, round and round.
     #[must_use]
     pub fn next(self) -> Self {
         match self {
@@ -30,7 +30,7 @@ impl Layers {
         }
     }
 
-    /// Its name on the screen.
+    /// Returns its name on the screen.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -106,7 +106,7 @@ pub struct MapScene<'a> {
 const LEVELS: [usize; 2] = [9, 4];
 
 impl MapScene<'_> {
-    /// The levels of these losses, as many as the characters can tell apart.
+    /// Returns the levels of these losses, as many as the characters can tell apart.
     pub(in crate::plot) fn levels(&self, losses: impl IntoIterator<Item = f64>) -> Levels {
         let [many, few] = LEVELS;
         let count = match self.palette {

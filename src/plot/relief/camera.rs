@@ -83,7 +83,7 @@ impl Camera {
         }
     }
 
-    /// Place of a point of the box.
+    /// Returns the place of a point of the box.
     pub(super) fn place(&self, point: [f64; 3]) -> [f64; 3] {
         [0, 1, 2].map(|k| {
             let along = self.edges.iter().zip(point);
@@ -91,7 +91,7 @@ impl Camera {
         })
     }
 
-    /// The way that α (0), β (1) or the height (2) runs on the picture: dots across and dots down.
+    /// Returns the way that α (0), β (1) or the height (2) runs on the picture: dots across and dots down.
     pub(super) fn way(&self, axis: usize) -> [f64; 2] {
         [self.edges[axis][0], self.edges[axis][1]]
     }
@@ -101,7 +101,7 @@ impl Camera {
         self.edges[axis][2]
     }
 
-    /// Length in dots of the longer side of the ground, as if seen from above.
+    /// Returns the length in dots of the longer side of the ground, as if seen from above.
     pub(super) fn side(&self) -> f64 {
         self.edges[0][0].hypot(self.edges[1][0])
     }

@@ -39,7 +39,7 @@ impl<I: Copy> Canvas<I> {
         }
     }
 
-    /// The cells that have dots: column, row, dots and ink.
+    /// Returns the cells that have dots: column, row, dots and ink.
     pub(super) fn cells(&self) -> impl Iterator<Item = (usize, usize, Dots, I)> {
         self.inks.iter().enumerate().filter_map(|(index, ink)| {
             let (column, row) = (index % self.width, index / self.width);

@@ -30,7 +30,7 @@ impl Depths {
         column < self.width && self.nearest.get(index).is_some_and(|near| *near < depth)
     }
 
-    /// The face that is seen at a dot.
+    /// Returns the face that is seen at a dot.
     pub(super) fn face(&self, column: usize, row: usize) -> Option<usize> {
         let index = row * self.width + column;
         self.faces.get(index).copied().flatten()

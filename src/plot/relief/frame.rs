@@ -11,7 +11,7 @@ use super::{Ink, LABELS, Model};
 /// Smallest picture with titles and numbers.
 const ROOM: (usize, usize) = (44, 12);
 
-/// The part of a picture that the box may take.
+/// Returns the part of a picture that the box may take.
 pub(super) fn arrange(width: usize, height: usize) -> Area {
     let has_room = width >= ROOM.0 && height >= ROOM.1;
     let (side, above, below) = if has_room { (LABELS, 1, 1) } else { (0, 0, 0) };
@@ -119,7 +119,7 @@ impl Model<'_> {
         }
     }
 
-    /// The top level, and that there is more above it where there is.
+    /// Returns the top level, and that there is more above it where there is.
     fn top_label(&self) -> String {
         let levels = &self.mesh.levels;
         let top = levels.label(levels.values().len().saturating_sub(1));
@@ -167,7 +167,7 @@ impl Model<'_> {
         f64::from(u8::from(!far))
     }
 
-    /// The way an axis runs on the picture, as one of eight arrows.
+    /// Returns the way an axis runs on the picture, as one of eight arrows.
     fn arrow(&self, axis: usize) -> char {
         let [across, down] = self.camera.way(axis);
         let eighth = ((-down).atan2(across) / std::f64::consts::FRAC_PI_4).round() as i32;

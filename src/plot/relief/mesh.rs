@@ -50,7 +50,7 @@ impl Heights {
         }
     }
 
-    /// Height of a loss, 0 to 1; where all losses are equal, 0. None for what is not finite.
+    /// Returns the height of a loss, 0 to 1; where all losses are equal, 0. None for what is not finite.
     pub(super) fn height(self, loss: f64) -> Option<f64> {
         let above = log_loss(loss) - self.lowest;
         let share = above / (self.top - self.lowest);
@@ -111,7 +111,7 @@ impl Mesh {
         }
     }
 
-    /// Lines of points, along α as along β.
+    /// Returns the lines of points, along α as along β.
     fn count(&self) -> usize {
         self.density.spaces * self.density.pieces + 1
     }
@@ -120,7 +120,7 @@ impl Mesh {
         self.nodes.get(j * self.count() + i).copied().flatten()
     }
 
-    /// The squares between the points whose corners are all known, corners in order round each.
+    /// Returns the squares between the points whose corners are all known, corners in order round each.
     pub(super) fn quads(&self) -> impl Iterator<Item = [Node; 4]> {
         let squares = self.count() - 1;
         let all = (0..squares).flat_map(move |j| (0..squares).map(move |i| (i, j)));
@@ -134,7 +134,7 @@ impl Mesh {
         })
     }
 
-    /// The pieces of the drawn lines whose ends are both known.
+    /// Returns the pieces of the drawn lines whose ends are both known.
     pub(super) fn pieces(&self) -> impl Iterator<Item = [Node; 2]> {
         let (count, every) = (self.count(), self.density.pieces);
         let along = move |k: usize| (1..count).map(move |step| (k, step));

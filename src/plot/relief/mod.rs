@@ -53,7 +53,7 @@ pub fn draw(scene: &MapScene<'_>, view: ViewAngle, width: usize, height: usize) 
     chart(scene, view, width, height).looked_at(scene.selected)
 }
 
-/// The relief as [`draw`] has it, whichever checkpoint is looked at.
+/// Returns the relief as [`draw`] has it, whichever checkpoint is looked at.
 #[must_use]
 pub fn chart(scene: &MapScene<'_>, view: ViewAngle, width: usize, height: usize) -> Chart {
     let mut picture = Picture::new(width, height);

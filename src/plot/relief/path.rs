@@ -76,7 +76,7 @@ impl ReliefPath {
 }
 
 impl Model<'_> {
-    /// The path over what is drawn below it.
+    /// Returns the path over what is drawn below it.
     pub(super) fn course(&self, picture: &Picture, trail: &ReliefPath) -> Course {
         let mut strokes = Vec::new();
         for (column, row, dots, (checkpoint, hidden)) in trail.canvas.cells() {
@@ -171,7 +171,7 @@ impl Model<'_> {
         }
     }
 
-    /// A point of the plane in shares of the window.
+    /// Returns a point of the plane in shares of the window.
     fn ground(&self, point: [f64; 2]) -> [f64; 2] {
         let share = |value: f64, [min, max]: [f64; 2]| (value - min) / (max - min);
         [share(point[0], self.scene.x), share(point[1], self.scene.y)]

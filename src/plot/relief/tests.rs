@@ -30,7 +30,7 @@ fn scene<'a>(surface: &'a Surface, path: &'a [[f64; 2]]) -> MapScene<'a> {
     }
 }
 
-/// The dots of a picture in braille, as (column, row).
+/// Returns the dots of a picture in braille, as (column, row).
 fn dots(picture: &Picture) -> BTreeSet<(usize, usize)> {
     let places = [
         (0, 0),
@@ -59,12 +59,12 @@ fn cell_of(picture: &Picture, symbol: char) -> Option<(usize, usize)> {
     Some((index % picture.width(), index / picture.width()))
 }
 
-/// A ridge in front (y < 0) of a valley (y > 0).
+/// Returns a ridge in front (y < 0) of a valley (y > 0).
 fn ridge(_: f64, y: f64) -> f64 {
     0.3 + 4.0 * (-8.0 * (y + 0.5).powi(2)).exp()
 }
 
-/// The dots of the mesh that are in sight, cell by cell.
+/// Returns the dots of the mesh that are in sight, cell by cell.
 fn mesh_in_sight(
     scene: &MapScene<'_>,
     view: ViewAngle,

@@ -128,7 +128,7 @@ impl CatalogBuilder<'_> {
         }
     }
 
-    /// The counter inside that tells the files apart: all that were read have it.
+    /// Returns the counter inside that tells the files apart: all that were read have it.
     fn counter(&self, open: &[usize]) -> Option<(CounterOf, StepUnit)> {
         let read: Vec<CheckpointFacts> =
             open.iter().filter_map(|entry| self.facts(*entry)).collect();

@@ -65,7 +65,7 @@ impl CatalogBuilder<'_> {
         }
     }
 
-    /// The facts about the points that decide about other files.
+    /// Returns the facts about the points that decide about other files.
     fn decisive(&self) -> Decisive {
         let points = &self.catalog.points;
         let content = |point: &CatalogPoint| Some((self.content(point.entry)?, point.entry));
@@ -165,7 +165,7 @@ impl CatalogBuilder<'_> {
         }
     }
 
-    /// True where the weights of the file that another may be a copy of were read; without one, those of
+    /// Returns true where the weights of the file that another may be a copy of were read; without one, those of
     /// all points.
     fn is_read(&self, target: Option<&Path>) -> bool {
         match target.and_then(|target| self.newest(target)) {

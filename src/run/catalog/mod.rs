@@ -88,7 +88,7 @@ pub struct Catalog {
 }
 
 impl Catalog {
-    /// Files whose contents would decide whether they are points: those that may be copies, and the points
+    /// Returns the files whose contents would decide whether they are points: those that may be copies, and the points
     /// that they may be copies of.
     #[must_use]
     pub fn undecided(&self) -> Vec<PathBuf> {
@@ -134,7 +134,7 @@ struct CatalogBuilder<'a> {
 }
 
 impl<'a> CatalogBuilder<'a> {
-    /// One file of the same network in each of several folders that are called by a number: the folder has the
+    /// Returns one file of the same network in each of several folders that are called by a number: the folder has the
     /// step, whatever the files are called.
     fn by_folders(&self) -> Option<FileArrangement> {
         let mut numbers: BTreeMap<u64, PathBuf> = BTreeMap::new();

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use super::*;
 
-/// A file with its age in seconds since the run began, the counters inside and a number for its weights.
+/// Returns a file with its age in seconds since the run began, the counters inside and a number for its weights.
 fn entry(
     path: &str,
     time: u64,

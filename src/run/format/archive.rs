@@ -62,12 +62,12 @@ impl Archive {
         })
     }
 
-    /// Names of all records.
+    /// Returns the names of all records.
     pub(super) fn names(&self) -> impl Iterator<Item = &str> {
         self.names.iter().map(String::as_str)
     }
 
-    /// The first record whose name ends so, on a folder's boundary.
+    /// Returns the first record whose name ends so, on a folder's boundary.
     pub(super) fn ending(&self, end: &str) -> Option<&str> {
         self.names().find(|name| {
             name.strip_suffix(end)
@@ -75,7 +75,7 @@ impl Archive {
         })
     }
 
-    /// The bytes of a record.
+    /// Returns the bytes of a record.
     pub(super) fn record(&self, name: &str) -> io::Result<Storage> {
         let record = self.records.get(name);
         let record = record.ok_or_else(|| damaged(&format!("it has no record {name}")))?;
@@ -122,7 +122,7 @@ fn long(bytes: &[u8], at: usize) -> u64 {
     u64::from_le_bytes(eight.unwrap_or_default())
 }
 
-/// Place and length of the directory.
+/// Returns the place and length of the directory.
 fn directory(source: &Source) -> io::Result<(u64, u64)> {
     let tail = source.len().min(END + COMMENT);
     let from = source.len() - tail;
@@ -155,7 +155,7 @@ fn directory(source: &Source) -> io::Result<(u64, u64)> {
     Ok((start, len))
 }
 
-/// The first record of a directory, and what is behind it.
+/// Returns the first record of a directory, and what is behind it.
 fn record(bytes: &[u8]) -> Option<(String, Record, &[u8])> {
     if !bytes.starts_with(b"PK\x01\x02") || bytes.len() < 46 {
         return None;

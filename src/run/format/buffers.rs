@@ -63,7 +63,7 @@ impl<'a> Buffers<'a> {
         }
     }
 
-    /// True for a buffer.
+    /// Returns true for a buffer.
     #[must_use]
     pub fn has(&self, tensor: &TensorInfo) -> bool {
         let (name, shape) = (tensor.name.as_str(), tensor.shape.as_slice());
@@ -88,7 +88,7 @@ impl<'a> Buffers<'a> {
             || is_square && in_attention && matches!(last, "bias" | "mask")
     }
 
-    /// True for the vectors u and v of spectral norm: `weight_u` beside `weight_orig`, whatever the weight is
+    /// Returns true for the vectors u and v of spectral norm: `weight_u` beside `weight_orig`, whatever the weight is
     /// called; `u0` beside `sv0`; `_u` within a parametrization. The weight norm of old has a `weight_v`
     /// that is trained, beside `weight_g`.
     fn is_of_spectral_norm(&self, name: &str, shape: &[usize]) -> bool {
@@ -116,7 +116,7 @@ mod tests {
     use super::super::Dtype;
     use super::*;
 
-    /// The names of the buffers among tensors of these names and shapes.
+    /// Returns the names of the buffers among tensors of these names and shapes.
     fn buffers<'a>(tensors: &[(&'a str, &[usize])]) -> Vec<&'a str> {
         let all: Vec<TensorInfo> = tensors
             .iter()

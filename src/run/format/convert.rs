@@ -8,7 +8,7 @@ use super::Dtype;
 /// Half-precision elements that are lined up at once.
 const LINE: usize = 256;
 
-/// Bytes of one element; `None` for types that are not read.
+/// Returns the bytes of one element; `None` for types that are not read.
 pub(super) fn size(dtype: &Dtype) -> Option<usize> {
     match dtype {
         Dtype::F64 => Some(8),
@@ -160,7 +160,7 @@ mod tests {
         assert_eq!(converted(&[], &Dtype::F16, 0), Some(Vec::new()));
     }
 
-    /// Each of the 65 536 numbers, in buffers that start at any byte and end after any number of them.
+    /// Returns each of the 65 536 numbers, in buffers that start at any byte and end after any number of them.
     fn assert_every_half(dtype: &Dtype, scalar: fn(u16) -> f32) {
         let all: Vec<u8> = (0..=u16::MAX).flat_map(u16::to_le_bytes).collect();
         for start in 0..64 {

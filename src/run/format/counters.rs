@@ -47,7 +47,7 @@ const NESTED: [&str; 8] = [
 /// Levels below the outermost dict that are looked at.
 const DEPTH: usize = 3;
 
-/// The counters of a checkpoint by its outermost value, and by the metadata of safetensors.
+/// Returns the counters of a checkpoint by its outermost value, and by the metadata of safetensors.
 pub(super) fn counters(root: &Item, metadata: &HashMap<String, String>) -> InnerCounters {
     let told = |names: &[&str]| {
         names
@@ -61,7 +61,7 @@ pub(super) fn counters(root: &Item, metadata: &HashMap<String, String>) -> Inner
     }
 }
 
-/// The first counter of these names in a dict, else in those that are nested in it.
+/// Returns the first counter of these names in a dict, else in those that are nested in it.
 fn find(item: &Item, names: &[&str], depth: usize) -> Option<u64> {
     let own = names.iter().find_map(|name| whole(item.get(name)?));
     if own.is_some() || depth == 0 {
@@ -80,7 +80,7 @@ fn find(item: &Item, names: &[&str], depth: usize) -> Option<u64> {
     })
 }
 
-/// A number that counts; composer has a pair of value and unit.
+/// Returns a number that counts; composer has a pair of value and unit.
 fn whole(item: &Item) -> Option<u64> {
     let number = item.number().or_else(|| item.first()?.number())?;
     (number >= 0.0 && number.fract() == 0.0).then_some(number as u64)

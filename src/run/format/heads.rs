@@ -70,7 +70,7 @@ pub(super) fn networks<'a>(
     heads.iter().filter_map(own).collect()
 }
 
-/// The words of wrappers in front of all names, e.g. `module.`.
+/// Returns the words of wrappers in front of all names, e.g. `module.`.
 fn front(tensors: &[(usize, String)]) -> String {
     let mut front = String::new();
     while let Some((_, first)) = tensors.first()
@@ -86,7 +86,7 @@ fn front(tensors: &[(usize, String)]) -> String {
     front
 }
 
-/// The head that a momentum encoder follows: `encoder_q` of `encoder_k`, `encoder` of `encoder_m`.
+/// Returns the head that a momentum encoder follows: `encoder_q` of `encoder_k`, `encoder` of `encoder_m`.
 fn momentum_of(head: &str) -> Option<String> {
     let keys = head.strip_suffix("_k").map(|stem| format!("{stem}_q"));
     keys.or_else(|| head.strip_suffix("_m").map(str::to_owned))

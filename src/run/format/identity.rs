@@ -118,7 +118,7 @@ impl StateDict {
         Ok(())
     }
 
-    /// True for a safetensors file that holds the model and nothing else: it is its own copy.
+    /// Returns true for a safetensors file that holds the model and nothing else: it is its own copy.
     #[must_use]
     pub fn is_nothing_else(&self) -> bool {
         let [file] = &self.files[..] else {
@@ -127,7 +127,7 @@ impl StateDict {
         file.is_safetensors && self.tied.is_empty() && file.tensors.len() == self.weights().len()
     }
 
-    /// Indices of the tensors whose types are read.
+    /// Returns the indices of the tensors whose types are read.
     fn weights(&self) -> Vec<usize> {
         let readable = |index: &usize| !self.tensors[*index].dtype.is_other();
         (0..self.tensors.len()).filter(readable).collect()
@@ -172,7 +172,7 @@ impl StateDict {
     }
 }
 
-/// The tensors of a copy that this program wrote, in the order that it wrote down; `None` for any other file.
+/// Returns the tensors of a copy that this program wrote, in the order that it wrote down; `None` for any other file.
 pub(super) fn copied(root: &Item, metadata: &HashMap<String, String>) -> Option<Chosen> {
     let order: Vec<String> = serde_json::from_str(metadata.get(ORDER)?).ok()?;
     let Item::Dict(_, fields) = root else {
@@ -201,7 +201,7 @@ pub(super) fn copied(root: &Item, metadata: &HashMap<String, String>) -> Option<
     })
 }
 
-/// The type's name in safetensors; types that are not read have their own.
+/// Returns the type's name in safetensors; types that are not read have their own.
 fn safetensors_name(dtype: &Dtype) -> &str {
     match dtype {
         Dtype::F64 => "F64",

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::{Buffers, StateDict, TensorInfo};
 
 impl StateDict {
-    /// The share of the network's numbers that are no weights, with a sentence that says what they are;
+    /// Returns the share of the network's numbers that are no weights, with a sentence that says what they are;
     /// `None` if there are none.
     #[must_use]
     pub fn left_out(&self) -> Option<(f64, String)> {

@@ -76,7 +76,7 @@ pub enum Dtype {
 }
 
 impl Dtype {
-    /// True for types whose values are not read as weights.
+    /// Returns true for types whose values are not read as weights.
     fn is_other(&self) -> bool {
         matches!(self, Self::Other(_))
     }
@@ -267,7 +267,7 @@ impl OpenFile {
         Ok(opened)
     }
 
-    /// The tensors of the outermost dict, by name.
+    /// Returns the tensors of the outermost dict, by name.
     fn outermost(&self) -> impl Iterator<Item = (&str, usize)> {
         let fields = match &self.root {
             Some(Item::Dict(_, fields)) => fields.as_slice(),
@@ -419,7 +419,7 @@ impl StateDict {
         &self.others
     }
 
-    /// The choice among the contents, in a sentence that is the same for each checkpoint of a run: the
+    /// Returns the choice among the contents, in a sentence that is the same for each checkpoint of a run: the
     /// network that was taken and the keys that take the others, and the share of its numbers that was left
     /// out where that is above one hundredth. `None` if there was no choice.
     #[must_use]
@@ -448,20 +448,20 @@ impl StateDict {
         &self.tied
     }
 
-    /// The file or folder.
+    /// Returns the file or folder.
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// The tensors in the checkpoint's own order: for torch files that of their pickle, for
+    /// Returns the tensors in the checkpoint's own order: for torch files that of their pickle, for
     /// safetensors, which keeps none, the natural order of names (layer 2 before layer 10).
     #[must_use]
     pub fn tensors(&self) -> &[TensorInfo] {
         &self.tensors
     }
 
-    /// The checkpoint's own counters.
+    /// Returns the checkpoint's own counters.
     #[must_use]
     pub fn counters(&self) -> InnerCounters {
         let mut counters = self.counters;
@@ -471,13 +471,13 @@ impl StateDict {
         counters
     }
 
-    /// The nested key under which the state dict was found, e.g. `state_dict`.
+    /// Returns the nested key under which the state dict was found, e.g. `state_dict`.
     #[must_use]
     pub fn key(&self) -> Option<&str> {
         self.key.as_deref()
     }
 
-    /// Files that are open as long as it is.
+    /// Returns the files that are open as long as it is.
     #[must_use]
     pub fn files(&self) -> usize {
         self.files.len()

@@ -109,7 +109,7 @@ impl NamedTensors {
     }
 }
 
-/// The number of some little-endian bytes; `None` if the type is not known.
+/// Returns the number of some little-endian bytes; `None` if the type is not known.
 fn whole(kind: &str, bytes: &[u8]) -> Option<f64> {
     Some(match (kind, bytes) {
         ("bool" | "u8", &[byte]) => f64::from(byte),

@@ -41,7 +41,7 @@ impl Numbered {
         (is_part && found.count > 1).then_some(found)
     }
 
-    /// The name of another part.
+    /// Returns the name of another part.
     pub(super) fn name(&self, number: usize) -> String {
         let ((front, back), count) = (&self.around, self.count);
         format!("{front}-{number:05}-of-{count:05}{back}")

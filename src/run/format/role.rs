@@ -107,7 +107,7 @@ pub enum NetworkRole {
 }
 
 impl NetworkRole {
-    /// The role that the keys above a network tell.
+    /// Returns the role that the keys above a network tell.
     pub(super) fn of<'a>(keys: impl Iterator<Item = &'a str>) -> Self {
         let words: Vec<String> = keys.flat_map(words).collect();
         let any = |known: &[&str]| words.iter().any(|word| known.contains(&word.as_str()));
@@ -123,27 +123,27 @@ impl NetworkRole {
     }
 }
 
-/// True for the key of a generator or student.
+/// Returns true for the key of a generator or student.
 pub(super) fn is_generator(key: &str) -> bool {
     has(key, &GENERATORS)
 }
 
-/// True for the key of a trainer's state.
+/// Returns true for the key of a trainer's state.
 pub(super) fn is_trainer(key: &str) -> bool {
     has(key, &TRAINER)
 }
 
-/// True for the key of an optimizer's state.
+/// Returns true for the key of an optimizer's state.
 pub(super) fn is_optimizer(key: &str) -> bool {
     has(key, &OPTIMIZERS)
 }
 
-/// True for the name of a number that a trainer wrote down.
+/// Returns true for the name of a number that a trainer wrote down.
 pub(super) fn is_record(name: &str) -> bool {
     has(name, &RECORDS) || is_optimizer(name)
 }
 
-/// True for the key of one network beside others.
+/// Returns true for the key of one network beside others.
 pub(super) fn is_role(key: &str) -> bool {
     is_generator(key) || NetworkRole::of(std::iter::once(key)) != NetworkRole::Model
 }
@@ -152,7 +152,7 @@ fn has(key: &str, known: &[&str]) -> bool {
     words(key).iter().any(|word| known.contains(&word.as_str()))
 }
 
-/// The words of a key: `netG_A`, `g_ema`, `model-ema`.
+/// Returns the words of a key: `netG_A`, `g_ema`, `model-ema`.
 fn words(key: &str) -> Vec<String> {
     let mut words = vec![String::new()];
     let mut before = ' ';

@@ -100,7 +100,7 @@ impl<'de> Visitor<'de> for HeaderVisitor {
 /// The types and shapes of tensors, by name.
 type Unknown = HashMap<String, (String, Vec<usize>)>;
 
-/// A header with types that are not known, whose tensors are taken as bytes: they are not read, the others
+/// Returns a header with types that are not known, whose tensors are taken as bytes: they are not read, the others
 /// are. Otherwise what is wrong with it, if that is its types and not something else.
 fn newer(header: &[u8]) -> Result<(Metadata, Unknown), Option<String>> {
     let AnyHeader {
@@ -159,7 +159,7 @@ fn stored(source: &Source, data: u64, info: &TensorHeader) -> Stored {
     stored.checked()
 }
 
-/// The JSON behind its length; no more is asked for than the file has.
+/// Returns the JSON behind its length; no more is asked for than the file has.
 fn read_header(path: &Path, source: &Source) -> Result<Vec<u8>, FormatError> {
     let size = source.len();
     if size < LENGTH {

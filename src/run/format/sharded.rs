@@ -94,7 +94,7 @@ impl Weights {
     }
 }
 
-/// True for a file that maps tensors to shards.
+/// Returns true for a file that maps tensors to shards.
 fn is_index(name: &str, path: &Path) -> bool {
     let begins_with_map = || {
         let mut front = Vec::new();
@@ -106,7 +106,7 @@ fn is_index(name: &str, path: &Path) -> bool {
     named && begins_with_map().unwrap_or(false)
 }
 
-/// The name of an index up to its first dot, with which those of its shards begin.
+/// Returns the name of an index up to its first dot, with which those of its shards begin.
 fn front(index: &Path) -> Option<&str> {
     index.file_name()?.to_str()?.split('.').next()
 }
@@ -228,7 +228,7 @@ fn missing(shard: &str) -> String {
     format!("expected the shard {shard} beside it, found no such file")
 }
 
-/// The tensors of several files as one dict, in natural order.
+/// Returns the tensors of several files as one dict, in natural order.
 fn together(files: Vec<OpenFile>, mut tensors: Vec<(String, TensorPlace)>) -> Opened {
     tensors.sort_by(|a, b| natural(&a.0, &b.0));
     let fields = tensors.iter().enumerate();
@@ -253,7 +253,7 @@ fn read_bounded(path: &Path, limit: u64) -> Result<String, FormatError> {
     })
 }
 
-/// The step that the trainer noted beside the weights.
+/// Returns the step that the trainer noted beside the weights.
 pub(super) fn step(folder: &Path) -> Option<u64> {
     let state = TrainerState::read(&folder.join(trainer_state::NAME));
     state.ok()??.global_step
@@ -265,7 +265,7 @@ pub(in crate::run) fn listed(folder: &Path) -> Vec<PathBuf> {
     entries.map(|entry| entry.path()).collect()
 }
 
-/// The files of a folder, among its `paths`, whose change means another checkpoint; empty when it is none.
+/// Returns the files of a folder, among its `paths`, whose change means another checkpoint; empty when it is none.
 pub(in crate::run) fn weight_files(folder: &Path, paths: &[PathBuf]) -> Vec<PathBuf> {
     let fronts: Vec<String> = match Weights::of(folder, paths) {
         None => return Vec::new(),

@@ -21,7 +21,7 @@ pub(crate) enum Source {
 }
 
 impl Source {
-    /// Number of bytes.
+    /// Returns the number of bytes.
     pub(crate) fn len(&self) -> u64 {
         match self {
             Self::File { len, .. } => *len,

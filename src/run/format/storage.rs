@@ -52,7 +52,7 @@ impl Storage {
         }))
     }
 
-    /// Number of bytes.
+    /// Returns the number of bytes.
     pub(crate) fn len(&self) -> u64 {
         match self {
             Self::Plain(source) => source.len(),
@@ -60,7 +60,7 @@ impl Storage {
         }
     }
 
-    /// True where a piece costs as much as all before it.
+    /// Returns true where a piece costs as much as all before it.
     pub(crate) fn is_packed(&self) -> bool {
         matches!(self, Self::Packed(_))
     }
@@ -76,7 +76,7 @@ impl Storage {
         }
     }
 
-    /// All bytes. Those that must be unpacked first, into memory, may be at most `limit`.
+    /// Returns all bytes. Those that must be unpacked first, into memory, may be at most `limit`.
     ///
     /// # Errors
     /// As [`Storage::read_at`], or there are more.

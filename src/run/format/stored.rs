@@ -58,25 +58,25 @@ impl Tally {
         }
     }
 
-    /// True if they are as many as expanded views have, together.
+    /// Returns true if they are as many as expanded views have, together.
     pub(super) fn is_expanded(&self) -> bool {
         is_expanded(self.numbers, self.held)
     }
 }
 
-/// True for so many numbers that are views of so few.
+/// Returns true for so many numbers that are views of so few.
 pub(crate) fn is_expanded(numbers: u64, held: u64) -> bool {
     numbers > EXPANDED.0 && numbers / EXPANDED.1 > held
 }
 
 impl Stored {
-    /// Number of elements; `None` if they are more than memory has addresses.
+    /// Returns the number of elements; `None` if they are more than memory has addresses.
     pub(super) fn count(&self) -> Option<usize> {
         let mut extents = self.shape.iter();
         extents.try_fold(1usize, |all, extent| all.checked_mul(*extent))
     }
 
-    /// The elements of the storage that the view reaches over.
+    /// Returns the elements of the storage that the view reaches over.
     fn reach(&self) -> Option<u64> {
         if self.shape.contains(&0) {
             return Some(0);
@@ -113,7 +113,7 @@ impl Stored {
         self
     }
 
-    /// True for a view of a few numbers that was expanded to many: it takes no room in the file, so that
+    /// Returns true for a view of a few numbers that was expanded to many: it takes no room in the file, so that
     /// its size says nothing.
     pub(super) fn is_expanded(&self) -> bool {
         let (Some(count), Some(reach)) = (self.count(), self.reach()) else {
@@ -122,7 +122,7 @@ impl Stored {
         is_expanded(count as u64, reach)
     }
 
-    /// True for tensors of one place: the same numbers under two names, perhaps as another shape.
+    /// Returns true for tensors of one place: the same numbers under two names, perhaps as another shape.
     pub(super) fn is_tied_to(&self, other: &Self) -> bool {
         let place = |stored: &Self| (Arc::clone(&stored.key), stored.offset);
         let is_same_view = (&self.shape, &self.strides) == (&other.shape, &other.strides);
@@ -135,7 +135,7 @@ impl Stored {
         !self.key.is_empty() && place(self) == place(other) && (is_same_view || is_same_stretch())
     }
 
-    /// True where a piece costs as much as many: what is packed must be unpacked from the front on, and a row
+    /// Returns true where a piece costs as much as many: what is packed must be unpacked from the front on, and a row
     /// of a transposed matrix lies all over its storage.
     pub(super) fn is_costly(&self) -> bool {
         let storage = self.storage.as_ref();

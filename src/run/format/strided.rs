@@ -100,7 +100,7 @@ impl View<'_> {
         Ok(())
     }
 
-    /// The directions of `rows` whole rows, those of the longest strides first: in this order elements are
+    /// Returns the directions of `rows` whole rows, those of the longest strides first: in this order elements are
     /// stored. Directions that are one are joined.
     fn axes(&self, depth: usize, rows: usize) -> Vec<Axis> {
         let mut step = self.size;
@@ -222,7 +222,7 @@ impl Window<'_> {
         Ok(())
     }
 
-    /// The `len` bytes at `place`; where they must be read, at least `ahead` are.
+    /// Returns the `len` bytes at `place`; where they must be read, at least `ahead` are.
     fn at(&mut self, place: u64, len: usize, ahead: usize) -> io::Result<&[u8]> {
         let within = place.checked_sub(self.start);
         let within = within.and_then(|within| usize::try_from(within).ok());
@@ -364,7 +364,7 @@ mod tests {
         Storage::Plain(Source::Memory(bytes.into()))
     }
 
-    /// The numbers of a view one after the other, each by its indices.
+    /// Returns the numbers of a view one after the other, each by its indices.
     fn expected(shape: &[usize], strides: &[usize], offset: usize) -> Vec<u32> {
         let count: usize = shape.iter().product();
         let place = |mut element: usize| {

@@ -85,7 +85,7 @@ fn is_embedding(name: &str) -> bool {
     parts.any(|part| part.contains("emb") || part == "wte" || part == "shared")
 }
 
-/// True for tensors of the same type and bytes, as far as they are compared.
+/// Returns true for tensors of the same type and bytes, as far as they are compared.
 fn is_equal(a: &Stored, b: &Stored) -> bool {
     let is_cheap = |stored: &Stored| {
         let storage = stored.storage.as_ref();
@@ -115,7 +115,7 @@ mod tests {
     use super::super::storage::Storage;
     use super::*;
 
-    /// A matrix of bytes, 100 rows of 100 numbers.
+    /// Returns a matrix of bytes, 100 rows of 100 numbers.
     fn matrix(key: &str, change: Option<usize>) -> Stored {
         let mut bytes: Vec<u8> = (0..40_000u32).map(|at| (at % 251) as u8).collect();
         if let Some(byte) = change.and_then(|at| bytes.get_mut(at)) {
@@ -134,7 +134,7 @@ mod tests {
         }
     }
 
-    /// The twins of tensors of these names, files, keys, and changed bytes.
+    /// Returns the twins of tensors of these names, files, keys, and changed bytes.
     fn twins(tensors: &[(&str, usize, &str, Option<usize>)]) -> Vec<Option<usize>> {
         let stored: Vec<Stored> = tensors.iter().map(|t| matrix(t.2, t.3)).collect();
         let mut ties = Ties::default();

@@ -38,7 +38,7 @@ pub(in crate::run) enum Item {
 }
 
 impl Item {
-    /// The value of this name in a dict.
+    /// Returns the value of this name in a dict.
     pub(in crate::run) fn get(&self, name: &str) -> Option<&Self> {
         let Self::Dict(_, fields) = self else {
             return None;
@@ -47,7 +47,7 @@ impl Item {
         found.map(|field| &field.1)
     }
 
-    /// The first value of a list.
+    /// Returns the first value of a list.
     pub(in crate::run) fn first(&self) -> Option<&Self> {
         match self {
             Self::List(values) => values.first(),
@@ -55,7 +55,7 @@ impl Item {
         }
     }
 
-    /// A number that is finite.
+    /// Returns a number that is finite.
     pub(in crate::run) fn number(&self) -> Option<f64> {
         match self {
             Self::Number(value) => Some(*value).filter(|value| value.is_finite()),
@@ -131,7 +131,8 @@ impl<'a> Planter<'a> {
         }
     }
 
-    /// The values of a list, as far as its last tensor at least. Those between that hold none leave their places.
+    /// Returns the values of a list, as far as its last tensor at least. Those between that hold none leave their
+    /// places.
     fn list(&mut self, values: &[Value], depth: usize) -> Item {
         let (mut items, mut kept) = (Vec::new(), RECORDS);
         let record = Item::Other("record".into());
@@ -174,7 +175,7 @@ impl<'a> Planter<'a> {
         fields
     }
 
-    /// The name that a key is; the parts of a tuple are joined, as flax flattens nested dicts.
+    /// Returns the name that a key is; the parts of a tuple are joined, as flax flattens nested dicts.
     fn name(&mut self, key: Value) -> Option<Arc<str>> {
         if let Value::Int(key) = key {
             return Some(key.to_string().into());
@@ -194,7 +195,7 @@ impl<'a> Planter<'a> {
         self.joined(joined)
     }
 
-    /// A name that was put together, if there is room for it.
+    /// Returns a name that was put together, if there is room for it.
     fn joined(&mut self, name: Arc<str>) -> Option<Arc<str>> {
         self.name_bytes = self.name_bytes.saturating_add(name.len());
         (self.name_bytes <= LARGEST).then_some(name)
@@ -223,8 +224,8 @@ impl<'a> Planter<'a> {
         Item::Dict(class, fields)
     }
 
-    /// The dict of an object's fields, which may stand in a tuple: in front those of its dict, then those of its
-    /// slots.
+    /// Returns the dict of an object's fields, which may stand in a tuple: in front those of its dict, then those of
+    /// its slots.
     fn state(&self, object: &Opaque) -> Value {
         let Some(Node::Tuple(parts)) = self.pickle.node(object.state) else {
             return object.state;

@@ -13,7 +13,7 @@ const WRAPPERS: [&str; 5] = [
 /// Modules may be called so too: they are taken off in front, where all names have them.
 const FRONTS: [&str; 3] = ["module.", "model.", "net."];
 
-/// True for a word that a wrapper may put in front of all names.
+/// Returns true for a word that a wrapper may put in front of all names.
 pub(super) fn is_front(word: &str) -> bool {
     WRAPPERS.contains(&word)
         || FRONTS[..2]
@@ -21,7 +21,7 @@ pub(super) fn is_front(word: &str) -> bool {
             .any(|front| front.strip_suffix('.') == Some(word))
 }
 
-/// A name without the words that are never a module's own.
+/// Returns a name without the words that are never a module's own.
 #[must_use]
 pub fn without_wrappers(name: &str) -> Cow<'_, str> {
     if !WRAPPERS.iter().any(|word| name.contains(word)) {
@@ -31,7 +31,7 @@ pub fn without_wrappers(name: &str) -> Cow<'_, str> {
     Cow::Owned(parts.collect::<Vec<_>>().join("."))
 }
 
-/// A name without the words of wrappers anywhere and without `module.`, `model.` and `net.` in front.
+/// Returns a name without the words of wrappers anywhere and without `module.`, `model.` and `net.` in front.
 #[must_use]
 pub fn bare(name: &str) -> Cow<'_, str> {
     let mut bare = without_wrappers(name);

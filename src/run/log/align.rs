@@ -121,7 +121,7 @@ mod tests {
         names.iter().map(member).collect()
     }
 
-    /// A loss every 10 steps, an epoch every 100: 3 − step/1000.
+    /// Returns a loss every 10 steps, an epoch every 100: 3 − step/1000.
     fn log(steps: u64) -> TrainingLog {
         let mut log = TrainingLog::of(Path::new("run/metrics.csv"));
         for step in (9..steps).step_by(10) {

@@ -65,7 +65,7 @@ impl LogFollower {
         changed
     }
 
-    /// The first log that tells anything: the trainer's own, the table, the events. While one is being
+    /// Returns the first log that tells anything: the trainer's own, the table, the events. While one is being
     /// written the one that was known before stays.
     fn choose(&mut self) -> LogUpdate {
         let mut warnings = Vec::new();
@@ -128,7 +128,7 @@ impl LogFollower {
         tables.last().map(|path| metrics_csv::read(path))
     }
 
-    /// The event files of the folder in which the last one was written.
+    /// Returns the event files of the folder in which the last one was written.
     fn event_files(&mut self) -> Option<Result<Option<ReadLog>, String>> {
         let files = self.named(|name| name.contains(MARK));
         let folder = files.last()?.parent()?.to_path_buf();
@@ -145,7 +145,7 @@ impl LogFollower {
     }
 }
 
-/// The step of the checkpoint in whose folder a log lies.
+/// Returns the step of the checkpoint in whose folder a log lies.
 fn step_of(log: &Path) -> Option<u64> {
     let folder = log.parent()?;
     let name = folder.file_name()?.to_str()?;
@@ -153,7 +153,7 @@ fn step_of(log: &Path) -> Option<u64> {
     number.trim_start_matches(['-', '_']).parse().ok()
 }
 
-/// The logs beside a folder of checkpoints, as Lightning lays them.
+/// Returns the logs beside a folder of checkpoints, as Lightning lays them.
 fn beside(run: &Path) -> Vec<PathBuf> {
     let run = run.canonicalize().unwrap_or_else(|_| run.to_path_buf());
     if run.file_name().is_none_or(|name| name != CHECKPOINTS) {

@@ -42,13 +42,13 @@ pub struct LogEntry {
 pub struct Series(Vec<LogEntry>);
 
 impl Series {
-    /// Its entries, steps ascending.
+    /// Returns its entries, steps ascending.
     #[must_use]
     pub fn entries(&self) -> &[LogEntry] {
         &self.0
     }
 
-    /// The one that was logged last.
+    /// Returns the one that was logged last.
     #[must_use]
     pub fn last(&self) -> Option<&LogEntry> {
         self.0.last()
@@ -131,7 +131,7 @@ impl TrainingLog {
         self.all().iter().all(|series| series.0.is_empty())
     }
 
-    /// The last step of which it tells anything.
+    /// Returns the last step of which it tells anything.
     #[must_use]
     pub fn last_step(&self) -> Option<u64> {
         let last = |series: &&Series| Some(series.last()?.step);
@@ -146,7 +146,8 @@ struct ReadLog {
     trouble: Option<String>,
 }
 
-/// The log of a run, of the files that a scan found, and a sentence for each one that could not be read to its end.
+/// Returns the log of a run, of the files that a scan found, and a sentence for each one that could not be read to its
+/// end.
 #[must_use]
 pub fn read(run: &Path, logs: &[PathBuf]) -> LogUpdate {
     LogFollower::default().look(run, logs).unwrap_or_default()

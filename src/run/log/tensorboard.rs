@@ -60,7 +60,7 @@ struct Tensor {
 }
 
 impl Scalar {
-    /// Its number, where it has one.
+    /// Returns its number, where it has one.
     fn number(&self) -> Option<f64> {
         self.simple_value
             .map(f64::from)

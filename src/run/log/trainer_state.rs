@@ -78,7 +78,7 @@ struct Line {
     learning_rate: Option<f64>,
 }
 
-/// A key that is there has a value, if only NaN.
+/// Returns a key that is there has a value, if only NaN.
 fn null_as_nan<'de, D: Deserializer<'de>>(from: D) -> Result<Option<f64>, D::Error> {
     Ok(Some(Option::deserialize(from)?.unwrap_or(f64::NAN)))
 }
@@ -112,7 +112,7 @@ impl TrainerState {
         }
     }
 
-    /// The last learning rate that was logged.
+    /// Returns the last learning rate that was logged.
     #[must_use]
     pub fn learning_rate(&self) -> Option<f64> {
         let rates = self.log_history.rate.entries().iter().rev();

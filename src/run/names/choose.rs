@@ -56,7 +56,7 @@ impl<'a> Choice<'a> {
         }
     }
 
-    /// The path in order, and what each other file is.
+    /// Returns the path in order, and what each other file is.
     pub(super) fn arrangement(mut self) -> FileArrangement {
         let mut arrangement = FileArrangement::default();
         let mut left_out: BTreeMap<usize, LeftOut> =
@@ -122,13 +122,13 @@ impl<'a> Choice<'a> {
             .min()
     }
 
-    /// The folder of a series' run: all that is above its steps.
+    /// Returns the folder of a series' run: all that is above its steps.
     fn folder(&self, series: &Series) -> &[String] {
         let components = &self.names[series.first()].components;
         components.get(..series.depth).unwrap_or_default()
     }
 
-    /// The series that is followed.
+    /// Returns the series that is followed.
     ///
     /// Names with steps come before names without. Of the same files in several folders, which are several
     /// runs, the newest is taken, else the one with more files, else the last in natural order. Of
@@ -207,7 +207,7 @@ impl<'a> Choice<'a> {
         winners
     }
 
-    /// True if series `a` is followed rather than `b`, whose files have the same names in another folder.
+    /// Returns true if series `a` is followed rather than `b`, whose files have the same names in another folder.
     fn is_better_run(&self, a: usize, b: usize) -> bool {
         let (a_series, b_series) = (&self.series[a], &self.series[b]);
         let numbered = (a_series.is_numbered(), b_series.is_numbered());
@@ -231,7 +231,7 @@ impl<'a> Choice<'a> {
         (times.0, counts.0, self.first_path(a)) > (times.1, counts.1, self.first_path(b))
     }
 
-    /// Files are sorted by path in natural order.
+    /// Returns the files are sorted by path in natural order.
     fn first_path(&self, series: usize) -> usize {
         self.series[series].first()
     }
@@ -310,7 +310,7 @@ impl<'a> Choice<'a> {
                 && begins(main) == begins(other))
     }
 
-    /// True if the step of `other` is a number that all names of `main` have, as 150 in
+    /// Returns true if the step of `other` is a number that all names of `main` have, as 150 in
     /// `detr_150e/latest.pth` beside `detr_150e/epoch_8.pth`.
     fn is_constant(&self, main: &Series, other: &Series) -> bool {
         let (a, b) = (&self.names[main.first()], &self.names[other.first()]);
@@ -324,7 +324,7 @@ impl<'a> Choice<'a> {
         })
     }
 
-    /// True if the steps of both stand in the same folder's or file's name.
+    /// Returns true if the steps of both stand in the same folder's or file's name.
     fn stands_alike(&self, main: &Series, other: &Series) -> bool {
         let component = |series: &Series| {
             let name = &self.names[series.first()];
@@ -334,7 +334,7 @@ impl<'a> Choice<'a> {
         component(main) == component(other)
     }
 
-    /// True where the files' own tensors differ.
+    /// Returns true where the files' own tensors differ.
     fn is_other_network(&self, main: &Series, other: &Series) -> bool {
         let signature = |series: &Series| self.evidence[series.first()].signature;
         signature(main)
@@ -392,7 +392,7 @@ impl<'a> Choice<'a> {
         arrangement.alternatives = self.alternatives(main, &related, left_out);
     }
 
-    /// True where a series' one number is no step but a constant of the main series' names, as 768 in
+    /// Returns true where a series' one number is no step but a constant of the main series' names, as 768 in
     /// `style_768.safetensors` beside `style_768-000010.safetensors`, or where its files are called
     /// `latest` and no more.
     fn repeats(&self, main: usize, other: usize) -> bool {
@@ -406,7 +406,7 @@ impl<'a> Choice<'a> {
         b.file_key.is_empty() || (alone && words && self.is_constant(main, other))
     }
 
-    /// True for files without steps that have the main series' names in a folder beside its own.
+    /// Returns true for files without steps that have the main series' names in a folder beside its own.
     fn is_same_in_another_folder(&self, main: usize, other: usize) -> bool {
         let (main, other) = (&self.series[main], &self.series[other]);
         let (a, b) = (&self.names[main.first()], &self.names[other.first()]);
@@ -446,7 +446,7 @@ impl<'a> Choice<'a> {
         Relation { why, pattern }
     }
 
-    /// True for the same network counted in another unit: another word for it, or other numbers.
+    /// Returns true for the same network counted in another unit: another word for it, or other numbers.
     fn counts_otherwise(&self, main: &Series, series: &Series) -> bool {
         let (a, b) = (&self.names[main.first()], &self.names[series.first()]);
         let units = is_explicit(main.unit) && is_explicit(series.unit) && main.unit != series.unit;
@@ -454,7 +454,7 @@ impl<'a> Choice<'a> {
         (units || numbers) && a.role == b.role && !self.is_other_network(main, series)
     }
 
-    /// The glob of a series that takes none of the main one's files.
+    /// Returns the glob of a series that takes none of the main one's files.
     fn pattern(&self, main: &Series, series: &Series) -> String {
         let glob = pattern::of_series(series, &self.names, false);
         let first = self.paths[main.first()];
@@ -464,7 +464,7 @@ impl<'a> Choice<'a> {
         glob
     }
 
-    /// The reason for a file without a step beside files that have one.
+    /// Returns the reason for a file without a step beside files that have one.
     fn unnumbered(&self, main: usize, file: usize, related: &[(usize, Relation)]) -> LeftOut {
         let name = &self.names[file];
         let main = &self.series[main];

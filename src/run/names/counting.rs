@@ -94,7 +94,7 @@ impl FamilyNumbers<'_> {
         }
     }
 
-    /// The step where it rises over all epochs; where it starts again with each, epoch and step.
+    /// Returns the step where it rises over all epochs; where it starts again with each, epoch and step.
     fn by_step(
         &self,
         epoch: Option<usize>,
@@ -118,7 +118,7 @@ impl FamilyNumbers<'_> {
         }
     }
 
-    /// The epoch, unless another number tells apart what was written within one.
+    /// Returns the epoch, unless another number tells apart what was written within one.
     fn by_epoch(&self, epoch: usize, others: &[&NumberColumn]) -> Counting {
         // `checkpoint-5000-epoch-10` tells updates too, whether an epoch has one file or several.
         let counts =
@@ -141,7 +141,7 @@ impl FamilyNumbers<'_> {
         }
     }
 
-    /// The step among numbers that no word explains.
+    /// Returns the step among numbers that no word explains.
     fn by_numbers(&self, others: &[&NumberColumn]) -> Counting {
         let unit = StepUnit::Unspecified;
         if self.rows.len() < 2 {
@@ -193,7 +193,7 @@ impl FamilyNumbers<'_> {
         }
     }
 
-    /// True for a number that looks like an outer counter: a few values that follow each other from the
+    /// Returns true for a number that looks like an outer counter: a few values that follow each other from the
     /// first on, each with several files.
     fn counts_epochs(&self, column: &NumberColumn) -> bool {
         let values: HashSet<u64> = self.rows.iter().map(|row| row[column.at]).collect();
@@ -224,7 +224,7 @@ impl FamilyNumbers<'_> {
         (score, high)
     }
 
-    /// True where all other unique numbers rise with this one, so that either orders.
+    /// Returns true where all other unique numbers rise with this one, so that either orders.
     fn rises_with_names(&self, column: &NumberColumn) -> bool {
         self.columns
             .iter()

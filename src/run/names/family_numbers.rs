@@ -74,7 +74,7 @@ impl<'a> FamilyNumbers<'a> {
             .map_or(0, |slot| slot.value)
     }
 
-    /// True for a number that differs between files and is not held fixed.
+    /// Returns true for a number that differs between files and is not held fixed.
     pub(super) fn varies(&self, column: &NumberColumn) -> bool {
         column.values > 1 && !self.pinned.contains(&column.at)
     }
@@ -87,7 +87,7 @@ impl<'a> FamilyNumbers<'a> {
         column.slot.component + 1 < components
     }
 
-    /// Numbers that may be the step: those that vary; of a single file, those that words or their place
+    /// Returns the numbers that may be the step: those that vary; of a single file, those that words or their place
     /// make likely.
     pub(super) fn candidates(&self) -> Vec<&NumberColumn> {
         let varying: Vec<&NumberColumn> = self
@@ -126,7 +126,7 @@ impl<'a> FamilyNumbers<'a> {
         }
     }
 
-    /// True where the number is the whole component: `900/model.safetensors`, `900.pt`.
+    /// Returns true where the number is the whole component: `900/model.safetensors`, `900.pt`.
     fn stands_alone(&self, column: &NumberColumn) -> bool {
         let name = self.files.first().map(|file| &self.names[*file]);
         let component = name.and_then(|name| name.components.get(column.slot.component));
@@ -136,7 +136,7 @@ impl<'a> FamilyNumbers<'a> {
         })
     }
 
-    /// True for a plain number of a folder above files whose own counter is the same in all: jobs that each
+    /// Returns true for a plain number of a folder above files whose own counter is the same in all: jobs that each
     /// saved the same epoch, `0/epoch_9.pt` and `1/epoch_9.pt`.
     pub(super) fn is_job(&self, column: &NumberColumn) -> bool {
         let is_plain = column.slot.class == WordClass::Other && self.is_folder(column);
@@ -157,7 +157,7 @@ impl<'a> FamilyNumbers<'a> {
         }
     }
 
-    /// The component of the path with the step.
+    /// Returns the component of the path with the step.
     pub(super) fn home(&self, candidates: &[&NumberColumn]) -> usize {
         // Of one file alone, numbers of folders far above it may be settings: `llama_3epochs/checkpoint-500`.
         let is_one = self.rows.len() == 1;
@@ -178,7 +178,7 @@ impl<'a> FamilyNumbers<'a> {
         keys.len() == self.rows.len()
     }
 
-    /// True where `inner` rises strictly in the order of `outer`, then `inner`.
+    /// Returns true where `inner` rises strictly in the order of `outer`, then `inner`.
     pub(super) fn rises(&self, outer: usize, inner: usize) -> bool {
         let mut pairs: Vec<(u64, u64)> = self
             .rows

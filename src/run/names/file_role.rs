@@ -121,7 +121,7 @@ const LAST: &[&str] = &[
     "proj",
 ];
 
-/// The role that the words of one path component tell. A word for the model in front keeps
+/// Returns the role that the words of one path component tell. A word for the model in front keeps
 /// `model_optim_rng.pt` a model, since that file holds both.
 pub(super) fn role(words: &[&str]) -> FileRole {
     let has_model = words.iter().any(|word| MODEL.contains(word));
@@ -148,7 +148,7 @@ pub(super) fn role(words: &[&str]) -> FileRole {
     found.max().unwrap_or_default()
 }
 
-/// The place of a path among those of several networks, by its words: the lowest is followed.
+/// Returns the place of a path among those of several networks, by its words: the lowest is followed.
 pub(super) fn preference(words: &[&str]) -> u8 {
     let any = |list: &[&str]| words.iter().any(|word| list.contains(word));
     match (any(FIRST), any(LAST), any(SECOND)) {
@@ -176,7 +176,7 @@ const SPARE: &[&str] = &[
     "preempted",
 ];
 
-/// True for words of a spare.
+/// Returns true for words of a spare.
 pub(super) fn is_spare(words: &[String]) -> bool {
     words.iter().any(|word| SPARE.contains(&word.as_str()))
 }
@@ -265,17 +265,17 @@ const SPLITS: &[&str] = &[
     "validation.safetensors",
 ];
 
-/// True for endings of text, pictures and other data that are no weights.
+/// Returns true for endings of text, pictures and other data that are no weights.
 pub(super) fn is_metadata(ending: &str) -> bool {
     NO_WEIGHTS.contains(&ending)
 }
 
-/// True for the whole name of a file with samples.
+/// Returns true for the whole name of a file with samples.
 pub(super) fn is_samples(file: &str) -> bool {
     SPLITS.contains(&file)
 }
 
-/// True for endings of formats that a model is exported to.
+/// Returns true for endings of formats that a model is exported to.
 pub(super) fn is_export(ending: &str) -> bool {
     EXPORT.contains(&ending)
 }

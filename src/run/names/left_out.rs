@@ -59,7 +59,7 @@ pub enum LeftOut {
 }
 
 impl LeftOut {
-    /// The glob of the family that the file belongs to.
+    /// Returns the glob of the family that the file belongs to.
     #[must_use]
     pub fn family(&self) -> Option<&str> {
         match self {
@@ -71,7 +71,7 @@ impl LeftOut {
         }
     }
 
-    /// True where the contents may still make the file a point of the path.
+    /// Returns true where the contents may still make the file a point of the path.
     #[must_use]
     pub fn is_undecided(&self) -> bool {
         matches!(

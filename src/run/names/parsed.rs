@@ -61,7 +61,7 @@ pub(super) struct ParsedName {
     pub(super) words: Vec<String>,
 }
 
-/// The order among files that names tell only a standing of: the best was written no later than the last.
+/// Returns the order among files that names tell only a standing of: the best was written no later than the last.
 fn standing(word: &str) -> u8 {
     match word {
         "best" => 1,
@@ -183,7 +183,7 @@ impl ParsedName {
     }
 }
 
-/// The rest of a word without the status that it tells, and the standing: of `bestModel` `model`.
+/// Returns the rest of a word without the status that it tells, and the standing: of `bestModel` `model`.
 fn without_status(word: &str, parts: &[String]) -> (String, u8) {
     if word::is_status(word) {
         return (String::new(), standing(word));
@@ -291,7 +291,7 @@ fn is_number(tokens: &[NameToken], at: Option<usize>) -> bool {
     matches!(kind, Some(TokenKind::Whole(_)))
 }
 
-/// True for the number of an ending as `.t7` or `.h5`.
+/// Returns true for the number of an ending as `.t7` or `.h5`.
 fn is_ending(text: &str, tokens: &[NameToken], at: usize) -> bool {
     let Some(word) = at.checked_sub(1).and_then(|before| tokens.get(before)) else {
         return false;
@@ -307,7 +307,7 @@ fn is_ending(text: &str, tokens: &[NameToken], at: usize) -> bool {
             .is_some_and(|before| before.ends_with('.'))
 }
 
-/// `00001-of-00003`, and `1-of-2`; in `9of40` and `9-of-40` the first number counts.
+/// Returns `00001-of-00003`, and `1-of-2`; in `9of40` and `9-of-40` the first number counts.
 fn is_part_of(tokens: &[NameToken], at: usize) -> bool {
     let parts = |first: Option<usize>| {
         let (first, of) = (first?, first? + 1);

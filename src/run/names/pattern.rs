@@ -6,7 +6,7 @@ use super::parsed::ParsedName;
 use super::series::Series;
 use super::token::TokenKind;
 
-/// True if a glob matches a relative path or its bare name: `*` stays within a folder, `**` does not.
+/// Returns true if a glob matches a relative path or its bare name: `*` stays within a folder, `**` does not.
 ///
 /// A folder that matches takes all below it. A pattern that is no glob matches nothing.
 #[must_use]
@@ -26,12 +26,12 @@ pub fn glob_matches(pattern: &str, path: &Path) -> bool {
         || name.is_some_and(|name| matcher.is_match(name))
 }
 
-/// The text with the characters that globs give a meaning to made literal.
+/// Returns the text with the characters that globs give a meaning to made literal.
 pub(super) fn escaped(text: &str) -> String {
     globset::escape(text)
 }
 
-/// The glob of a series: the path of its first file with a star for each number that differs.
+/// Returns the glob of a series: the path of its first file with a star for each number that differs.
 pub(super) fn of_series(series: &Series, names: &[ParsedName], digits: bool) -> String {
     let Some(name) = names.get(series.first()) else {
         return String::new();
@@ -75,7 +75,7 @@ pub(super) fn of_series(series: &Series, names: &[ParsedName], digits: bool) -> 
     glob
 }
 
-/// True if all files of a series have the same text at one place.
+/// Returns true if all files of a series have the same text at one place.
 fn text_is_shared(
     series: &Series,
     names: &[ParsedName],

@@ -50,14 +50,14 @@ pub(super) struct Series {
 }
 
 impl Series {
-    /// True where names tell the order.
+    /// Returns true where names tell the order.
     pub(super) fn is_numbered(&self) -> bool {
         self.members
             .first()
             .is_some_and(|first| first.step.is_some())
     }
 
-    /// Index of a file that stands for it.
+    /// Returns the index of a file that stands for it.
     pub(super) fn first(&self) -> usize {
         self.members.first().map_or(0, |member| member.file)
     }
@@ -88,7 +88,7 @@ pub(super) fn resolve(names: &[ParsedName], files: &[usize]) -> Vec<Series> {
 }
 
 impl FamilyNumbers<'_> {
-    /// A number that tells runs or networks apart: a fold, a date above the checkpoints, the index of a
+    /// Returns a number that tells runs or networks apart: a fold, a date above the checkpoints, the index of a
     /// network in a folder that has the step.
     fn splitter(&self) -> Option<usize> {
         let candidates = self.candidates();
@@ -159,7 +159,7 @@ impl FamilyNumbers<'_> {
         series
     }
 
-    /// The files of each point, in order. What no number orders is told apart by its standing, then by its
+    /// Returns the files of each point, in order. What no number orders is told apart by its standing, then by its
     /// path; the parts of one checkpoint are one point.
     fn points(&self, counting: &Counting) -> BTreeMap<Vec<u64>, Vec<usize>> {
         let key = |file: usize| -> Vec<u64> {

@@ -94,7 +94,7 @@ fn is_alphanumeric(text: &str, at: usize) -> bool {
     next.is_some_and(char::is_alphanumeric)
 }
 
-/// The minutes of a time of day or of a duration, `30` in `12h30` and `0h30m`: no counter.
+/// Returns the minutes of a time of day or of a duration, `30` in `12h30` and `0h30m`: no counter.
 fn minutes(text: &str, at: usize, before: Option<&NameToken>) -> Option<(TokenKind, usize)> {
     let hour = before.filter(|before| before.end == at && before.end - before.start == 1)?;
     let is_hour = text.get(hour.start..hour.end) == Some("h")
@@ -148,7 +148,7 @@ fn number(text: &str, at: usize, thousands: bool) -> (TokenKind, usize) {
     }
 }
 
-/// A number with marks between thousands, `10,000`, and its length.
+/// Returns a number with marks between thousands, `10,000`, and its length.
 fn grouped(text: &str, at: usize, marks: &[u8]) -> Option<(u64, usize)> {
     let first = digits(text, at);
     let mark = byte(text, at + first).filter(|mark| marks.contains(mark))?;
@@ -165,7 +165,7 @@ fn grouped(text: &str, at: usize, marks: &[u8]) -> Option<(u64, usize)> {
     is_whole.then_some((value, end - at))
 }
 
-/// True where the numbers of names are written `900`, `1_000`, `10_000`: each is below a thousand or has
+/// Returns true where the numbers of names are written `900`, `1_000`, `10_000`: each is below a thousand or has
 /// groups of three digits, and something tells that these are no second counter: a number of hundreds
 /// without a group beside them, or groups that all are full hundreds.
 pub(super) fn has_thousands<'a>(names: impl Iterator<Item = &'a str>) -> bool {
@@ -191,7 +191,7 @@ pub(super) fn has_thousands<'a>(names: impl Iterator<Item = &'a str>) -> bool {
     groups > 0 && has_hundreds || groups > 1 && all_hundreds
 }
 
-/// The exponent of `1e3` and its length; `None` inside for a negative one.
+/// Returns the exponent of `1e3` and its length; `None` inside for a negative one.
 fn exponent(text: &str, at: usize) -> Option<(Option<u32>, usize)> {
     if !matches!(byte(text, at), Some(b'e' | b'E')) {
         return None;
@@ -218,7 +218,7 @@ fn scaled(mantissa: Option<u64>, decimals: usize, exponent: u32) -> TokenKind {
     }
 }
 
-/// True for a number of 8 or 14 digits that is a day, and for seconds or milliseconds since 1970.
+/// Returns true for a number of 8 or 14 digits that is a day, and for seconds or milliseconds since 1970.
 /// A counter may look so by chance: only where all numbers of a place do is it believed.
 pub(super) fn looks_like_time(value: u64) -> bool {
     let day = match value {
@@ -284,7 +284,7 @@ fn is_time(hour: u64, minute: u64, second: u64) -> bool {
     hour < 24 && minute < 60 && second < 60
 }
 
-/// `09-05`, `09:05:00` and the length.
+/// Returns `09-05`, `09:05:00` and the length.
 fn clock(text: &str, at: usize) -> Option<(u64, usize)> {
     let hour = exactly(text, at, 2)?;
     let separator = byte(text, at + 2).filter(|c| b"-:_.h".contains(c))?;
@@ -297,7 +297,7 @@ fn clock(text: &str, at: usize) -> Option<(u64, usize)> {
     is_time(hour, minute, second.unwrap_or(0)).then_some((value, length))
 }
 
-/// A clock without a date: the whole component, with colons, or behind `Jun01_`.
+/// Returns a clock without a date: the whole component, with colons, or behind `Jun01_`.
 fn time_alone(text: &str, at: usize, before: Option<&NameToken>) -> Option<(TokenKind, usize)> {
     let (value, length) = clock(text, at).filter(|(_, length)| *length == 8)?;
     let whole = at == 0 && length == text.len();
@@ -315,7 +315,7 @@ fn time_alone(text: &str, at: usize, before: Option<&NameToken>) -> Option<(Toke
     (whole || colons || month).then_some((TokenKind::Date(value), length))
 }
 
-/// The length of a UUID or of a random identifier that begins here.
+/// Returns the length of a UUID or of a random identifier that begins here.
 fn hash(text: &str, at: usize) -> Option<usize> {
     if text[..at]
         .chars()
@@ -363,7 +363,7 @@ fn hash(text: &str, at: usize) -> Option<usize> {
     (changes >= needed && short && !counters && exponent_form(run).is_none()).then_some(length)
 }
 
-/// `12e5` is a number.
+/// Returns `12e5` is a number.
 fn exponent_form(run: &str) -> Option<usize> {
     let whole = digits(run, 0);
     let (_, length) = exponent(run, whole)?;

@@ -24,7 +24,7 @@ pub(super) enum WordClass {
 }
 
 impl WordClass {
-    /// True for a word that can only stand beside a counter of training.
+    /// Returns true for a word that can only stand beside a counter of training.
     pub(super) fn is_counter(self) -> bool {
         matches!(self, Self::Step | Self::Epoch | Self::Kimg | Self::Samples)
     }
@@ -58,7 +58,7 @@ const STEP: &[&str] = &[
     "trainstep",
     "nupdates",
 ];
-/// True for a word that counts batches, or tells how large they are.
+/// Returns true for a word that counts batches, or tells how large they are.
 pub(super) fn is_batch(word: &str) -> bool {
     matches!(word, "batch" | "batches" | "minibatch" | "mb" | "b")
 }
@@ -256,7 +256,7 @@ const PART: &[&str] = &[
     "stageid", "pprank", "tprank", "dprank", "mprank",
 ];
 
-/// The kind of a word, in lower case. Words that are glued to one for a counter, as in
+/// Returns the kind of a word, in lower case. Words that are glued to one for a counter, as in
 /// `checkpointepoch`, are of the counter's kind.
 pub(super) fn class(word: &str) -> WordClass {
     let lists = [
@@ -297,7 +297,7 @@ pub(super) fn class(word: &str) -> WordClass {
     found.map_or(WordClass::Other, |(_, class)| *class)
 }
 
-/// True for a word that belongs to the metric whose number follows.
+/// Returns true for a word that belongs to the metric whose number follows.
 pub(super) fn is_metric_prefix(word: &str) -> bool {
     METRIC_PREFIX.contains(&word) || class(word) == WordClass::Metric
 }
@@ -305,7 +305,7 @@ pub(super) fn is_metric_prefix(word: &str) -> bool {
 /// Words of a metric that are networks' names as well.
 const NETWORKS: &[&str] = &["mae", "score", "dice", "depth", "top"];
 
-/// True for a word that may name a network rather than a metric.
+/// Returns true for a word that may name a network rather than a metric.
 pub(super) fn may_be_network(word: &str) -> bool {
     NETWORKS.contains(&word)
 }
@@ -335,13 +335,13 @@ const STATUS: &[&str] = &[
     "preempt",
 ];
 
-/// True for a word that tells a checkpoint's standing and not its place in training: `best`, `last`,
+/// Returns true for a word that tells a checkpoint's standing and not its place in training: `best`, `last`,
 /// `final`.
 pub(super) fn is_status(word: &str) -> bool {
     STATUS.contains(&word)
 }
 
-/// The status word that a longer one ends with, as `checkpointlast` does.
+/// Returns the status word that a longer one ends with, as `checkpointlast` does.
 pub(super) fn glued_status(word: &str) -> Option<&'static str> {
     ["latest", "last", "best", "final"]
         .into_iter()

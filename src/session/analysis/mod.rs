@@ -129,7 +129,7 @@ pub enum AnalysisTarget {
 }
 
 impl AnalysisResult {
-    /// The lines, if it measures lines.
+    /// Returns the lines, if it measures lines.
     #[must_use]
     pub fn lines(&self) -> &[LineCurve] {
         match &self.picture {
@@ -138,7 +138,7 @@ impl AnalysisResult {
         }
     }
 
-    /// The random plane, if it measures that.
+    /// Returns the random plane, if it measures that.
     #[must_use]
     pub fn plane(&self) -> Option<&Surface> {
         match &self.picture {
@@ -147,7 +147,7 @@ impl AnalysisResult {
         }
     }
 
-    /// The map of curvature, if it measures that.
+    /// Returns the map of curvature, if it measures that.
     #[must_use]
     pub fn curvature(&self) -> Option<&CurvatureMap> {
         match &self.picture {

@@ -96,7 +96,7 @@ impl AnalysisSubject<'_> {
         Some((AnalysisPicture::Lines(lines), jobs))
     }
 
-    /// The plane along the difference of two checkpoints.
+    /// Returns the plane along the difference of two checkpoints.
     fn along(
         &self,
         [from, to]: [&Checkpoint; 2],
@@ -113,7 +113,7 @@ impl AnalysisSubject<'_> {
         }
     }
 
-    /// The line along the first direction on both splits, the session's own first.
+    /// Returns the line along the first direction on both splits, the session's own first.
     fn both_splits(
         &self,
         spec: &PlaneSpec,
@@ -159,7 +159,7 @@ impl AnalysisSubject<'_> {
         Some((AnalysisPicture::Plane(plane), vec![job]))
     }
 
-    /// The newest checkpoint itself first, then its surroundings on the plane of the path.
+    /// Returns the newest checkpoint itself first, then its surroundings on the plane of the path.
     fn curvature(&self) -> Option<(AnalysisPicture, AnalysisJobs)> {
         let [x, y] = (self.window).map(|[min, max]| survey::spread(min, max, CURVATURE_LINES));
         let newest = curvature_of(self.members.last()?);
@@ -181,7 +181,7 @@ impl AnalysisSubject<'_> {
         Some((AnalysisPicture::Curvature(map), vec![job]))
     }
 
-    /// The newest checkpoint first, then ever closer together: a curve is to be seen early.
+    /// Returns the newest checkpoint first, then ever closer together: a curve is to be seen early.
     fn stability(&self) -> (AnalysisPicture, AnalysisJobs) {
         let newest = self.members.iter().rev();
         let mut checkpoints: Vec<Checkpoint> = Vec::new();
@@ -200,7 +200,7 @@ impl AnalysisSubject<'_> {
         (AnalysisPicture::Stability(checkpoints), vec![job])
     }
 
-    /// The plane through a checkpoint along other directions.
+    /// Returns the plane through a checkpoint along other directions.
     fn around(&self, origin: &Checkpoint, directions: Directions) -> PlaneSpec {
         PlaneSpec {
             origin: origin.clone(),
@@ -209,7 +209,7 @@ impl AnalysisSubject<'_> {
         }
     }
 
-    /// One of the jobs of an analysis, by its index.
+    /// Returns one of the jobs of an analysis, by its index.
     fn job(
         &self,
         index: usize,
@@ -225,7 +225,7 @@ impl AnalysisSubject<'_> {
     }
 }
 
-/// The tasks for points (column, row) of the random plane.
+/// Returns the tasks for points (column, row) of the random plane.
 pub(super) fn points(plane: &Surface, points: &[(usize, usize)]) -> Vec<(Query, AnalysisTarget)> {
     let task = |&(i, j): &(usize, usize)| {
         let query = Query::on_plane([plane.x()[i], plane.y()[j]]);

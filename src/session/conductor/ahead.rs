@@ -37,7 +37,7 @@ pub(super) struct JobsAhead {
 }
 
 impl JobsAhead {
-    /// The query that an answer is of, and its purpose.
+    /// Returns the query that an answer is of, and its purpose.
     pub(super) fn task(&self, generation: u64, index: usize) -> Option<&(Query, Purpose)> {
         self.jobs.iter().find_map(|job| job.task(generation, index))
     }
@@ -63,7 +63,7 @@ impl JobsAhead {
     }
 }
 
-/// The purpose of a job, which is that of each of its tasks.
+/// Returns the purpose of a job, which is that of each of its tasks.
 pub(super) fn purpose(job: &Job<Purpose>) -> Option<Purpose> {
     job.tasks.first().map(|task| task.1)
 }
@@ -144,7 +144,7 @@ impl Conductor {
         self.send_ahead();
     }
 
-    /// Number of all samples; 0 as long as it is not known.
+    /// Returns the number of all samples; 0 as long as it is not known.
     pub(super) fn all_samples(&self) -> usize {
         match &self.snapshot.data {
             Finding::Is(data) => data.samples,

@@ -134,8 +134,8 @@ impl Conductor {
         self.plan();
     }
 
-    /// The map of an earlier plane in the coordinates of the present one: what was measured no farther from that than the
-    /// checkpoints that are drawn on it lie, or may lie.
+    /// Returns the map of an earlier plane in the coordinates of the present one: what was measured no farther from
+    /// that than the checkpoints that are drawn on it lie, or may lie.
     fn seen_from_now(&self, before: &CurrentPlane) -> Option<Map> {
         let (map, now, newest) = (
             self.snapshot.map.as_ref()?,

@@ -103,7 +103,7 @@ impl Conductor {
         self.ask();
     }
 
-    /// The samples of the map; `None` if their number is not known.
+    /// Returns the samples of the map; `None` if their number is not known.
     fn samples(&self) -> Option<Samples> {
         let all = Some(self.all_samples()).filter(|all| *all > 0)?;
         let everywhere = self.few.unwrap_or(all);
@@ -273,8 +273,8 @@ impl Conductor {
         self.options.setup.split()
     }
 
-    /// True as long as nobody knows whether there are samples. An evaluator tells that with its first answer, so that
-    /// it is asked at once.
+    /// Returns true as long as nobody knows whether there are samples. An evaluator tells that with its first answer,
+    /// so that it is asked at once.
     pub(super) fn awaits_samples(&self) -> bool {
         self.snapshot.data == Finding::Pending && self.options.setup.evaluator.is_none()
     }

@@ -38,7 +38,7 @@ impl NewestPath {
         })
     }
 
-    /// The principal plane of the path as it is now.
+    /// Returns the principal plane of the path as it is now.
     pub(super) fn plane(&self) -> FittedPlane {
         FittedPlane {
             members: self.members.clone(),
@@ -46,7 +46,7 @@ impl NewestPath {
         }
     }
 
-    /// The path on a plane; `None` if checkpoints of that are known no longer.
+    /// Returns the path on a plane; `None` if checkpoints of that are known no longer.
     fn on(&self, plane: &FittedPlane) -> Option<Trajectory> {
         plane.place(&self.products, &self.members, &self.fit.trajectory)
     }
@@ -78,7 +78,7 @@ pub(super) struct CurrentPlane {
 }
 
 impl CurrentPlane {
-    /// The plane of a path, on which nothing is measured yet.
+    /// Returns the plane of a path, on which nothing is measured yet.
     pub(super) fn new(path: &NewestPath, batch_norm: BatchNorm, now: Duration) -> Option<Self> {
         let fitted = path.plane();
         let trajectory = path
@@ -142,7 +142,7 @@ impl CurrentPlane {
         }
     }
 
-    /// The window of the whole path.
+    /// Returns the window of the whole path.
     pub(super) fn window(&self) -> PlaneWindow {
         let [x, y] = self.lattice.ranges(self.window);
         PlaneWindow { x, y }
@@ -153,7 +153,7 @@ impl CurrentPlane {
         std::mem::replace(&mut self.measured, self.window) != self.window
     }
 
-    /// The empty grid over a window, or over that of the path which is measured.
+    /// Returns the empty grid over a window, or over that of the path which is measured.
     pub(super) fn grid(&self, window: Option<PlaneWindow>) -> Surface {
         let window = window.map_or(self.measured, |window| {
             self.lattice.covering([window.x, window.y])
@@ -161,7 +161,7 @@ impl CurrentPlane {
         self.lattice.surface(window)
     }
 
-    /// Number of axes along which the path has an extent: 0 for a point, 1 for a line, 2 for a plane.
+    /// Returns the number of axes along which the path has an extent: 0 for a point, 1 for a line, 2 for a plane.
     pub(super) fn axes(&self) -> usize {
         let singular = self.trajectory.singular.iter().take(2);
         singular.filter(|sigma| **sigma > 0.0).count()
@@ -200,7 +200,7 @@ impl CurrentPlane {
             .map_or(0.0, |(extent, distance)| distance / extent)
     }
 
-    /// The plane as the snapshot tells it.
+    /// Returns the plane as the snapshot tells it.
     pub(super) fn map_plane(&self, newest: &NewestPath) -> MapPlane {
         let held = self.against(newest);
         MapPlane {
@@ -212,7 +212,7 @@ impl CurrentPlane {
         }
     }
 
-    /// Time since it was fitted.
+    /// Returns the time since it was fitted.
     pub(super) fn age(&self, now: Duration) -> Duration {
         now.saturating_sub(self.made)
     }

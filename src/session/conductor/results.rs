@@ -88,7 +88,7 @@ impl Conductor {
         self.snapshot.evaluator = Some(evaluator);
     }
 
-    /// The query of a plan that is under way.
+    /// Returns the query of a plan that is under way.
     fn query(&self, generation: u64, index: usize) -> Option<&Query> {
         let map = self.schedule.as_ref();
         let of_map = map.and_then(|map| map.job.task(generation, index));
@@ -142,8 +142,8 @@ impl Conductor {
         }
     }
 
-    /// True if a query is of a checkpoint that the run has deleted meanwhile, as trainers do: the next plan has its copy,
-    /// or does without it.
+    /// Returns true if a query is of a checkpoint that the run has deleted meanwhile, as trainers do: the next plan has
+    /// its copy, or does without it.
     fn has_vanished(&self, generation: u64, index: Option<usize>) -> bool {
         let query = index.and_then(|index| self.query(generation, index));
         let is_there = |one: &Checkpoint| one.kept.is_some() || one.path.exists();

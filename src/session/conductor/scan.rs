@@ -106,7 +106,7 @@ impl Conductor {
         )
     }
 
-    /// The line of a content, made when it is new; number 0 is a file that was not read yet.
+    /// Returns the line of a content, made when it is new; number 0 is a file that was not read yet.
     pub(super) fn line(&mut self, path: &Path, arrival: u64) -> &mut CheckpointLine {
         let lines = &mut self.snapshot.checkpoints;
         let index = lines

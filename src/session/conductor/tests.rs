@@ -26,7 +26,7 @@ use crate::weights::{BatchNorm, Components, Fit, PathProducts, RunShape, Traject
 const DIMENSIONS: usize = 40;
 const SAMPLES: usize = 1024;
 
-/// A training: it falls along a few directions, with noise, and its learning rate drops at two thirds.
+/// Returns a training: it falls along a few directions, with noise, and its learning rate drops at two thirds.
 fn training(count: usize) -> Vec<[f64; DIMENSIONS]> {
     let mut random = rand_chacha::ChaCha8Rng::seed_from_u64(11);
     let mut walk = [0.0; DIMENSIONS];
@@ -46,7 +46,7 @@ fn training(count: usize) -> Vec<[f64; DIMENSIONS]> {
         .collect()
 }
 
-/// The path of the first checkpoints, saved at these seconds.
+/// Returns the path of the first checkpoints, saved at these seconds.
 fn reading(points: &[[f64; DIMENSIONS]], saved: &[f64]) -> PathReading {
     let count = points.len();
     let dots = DMatrix::from_fn(count, count, |i, j| {
@@ -283,7 +283,7 @@ impl Simulation {
         self.pass(end);
     }
 
-    /// The looks at times from the third checkpoint on.
+    /// Returns the looks at times from the third checkpoint on.
     fn since(&self, from: f64) -> impl Iterator<Item = &Look> {
         self.looks.iter().filter(move |look| look.at >= from)
     }
@@ -295,7 +295,7 @@ impl Simulation {
     }
 }
 
-/// A smooth bowl with a ridge in it.
+/// Returns a smooth bowl with a ridge in it.
 fn value(task: &Task) -> QueryAnswer {
     let bowl = |[x, y]: [f64; 2]| {
         0.3 + 0.01 * (x * x + 2.0 * y * y) + 0.2 * (0.5 * x + 0.3 * y).sin().powi(2)

@@ -374,7 +374,7 @@ impl Schedule {
         matches!(&query.quantity, Quantity::Loss(Position::Mean(members)) if members == &self.members[from..])
     }
 
-    /// True once there is a map that asks for nothing more.
+    /// Returns true once there is a map that asks for nothing more.
     #[must_use]
     pub fn rests(&self) -> bool {
         self.rests && self.pictures.stands()
@@ -386,7 +386,7 @@ fn truth(i: usize, members: &[Checkpoint]) -> Task {
     (Query::of_checkpoint(members[i].clone()), Target::Truth(i))
 }
 
-/// The averages of the last checkpoints that are not known.
+/// Returns the averages of the last checkpoints that are not known.
 fn averages(members: &[Checkpoint], known: impl Fn(Target) -> bool) -> impl Iterator<Item = Task> {
     let query = |last: usize| {
         let from = members.len().checked_sub(last)?;
@@ -399,7 +399,7 @@ fn averages(members: &[Checkpoint], known: impl Fn(Target) -> bool) -> impl Iter
     averages.filter(move |average| !known(average.1))
 }
 
-/// The updates whose critical steps are not known, the newest first.
+/// Returns the updates whose critical steps are not known, the newest first.
 fn updates(members: &[Checkpoint], known: impl Fn(Target) -> bool) -> impl Iterator<Item = Task> {
     let newest_first = (0..members.len()).rev();
     let updates = newest_first.filter_map(|i| update_query(i, members));
@@ -416,7 +416,7 @@ fn update_query(i: usize, members: &[Checkpoint]) -> Option<Task> {
     ))
 }
 
-/// The window of the whole path, with its margin.
+/// Returns the window of the whole path, with its margin.
 #[must_use]
 pub fn whole_path(path: &[[f64; 2]]) -> PlaneWindow {
     let [x, y] = survey::window(path, MARGIN);

@@ -64,7 +64,7 @@ fn targets(schedule: &Schedule) -> Vec<Target> {
     schedule.job.tasks.iter().map(|task| task.1).collect()
 }
 
-/// The number of samples of a query, where these are few.
+/// Returns the number of samples of a query, where these are few.
 fn few(query: &Query) -> Option<usize> {
     match query.samples {
         Subset::Few(count) => Some(count),

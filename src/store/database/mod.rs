@@ -361,8 +361,8 @@ impl State {
     }
 }
 
-/// The database in a cache folder. On a network file system each host has its own, because SQLite's locks are not to be
-/// trusted between hosts.
+/// Returns the database in a cache folder. On a network file system each host has its own, because SQLite's locks are
+/// not to be trusted between hosts.
 fn file_in(folder: &Path) -> PathBuf {
     let host = if is_shared(&folder.join("measured.sqlite")) {
         host().map_or(String::new(), |host| format!("-{host}"))
@@ -372,13 +372,13 @@ fn file_in(folder: &Path) -> PathBuf {
     folder.join(format!("measured{host}.sqlite"))
 }
 
-/// True if the file system of the nearest folder that is there is a network's.
+/// Returns true if the file system of the nearest folder that is there is a network's.
 fn is_shared(path: &Path) -> bool {
     let found = path.ancestors().skip(1).find_map(filesystem::of);
     found.is_some_and(|filesystem| filesystem.shared)
 }
 
-/// The machine's name as part of a file's.
+/// Returns the machine's name as part of a file's.
 fn host() -> Option<String> {
     let plain = |c: &char| c.is_ascii_alphanumeric() || *c == '-';
     Some(host::name()?.chars().filter(plain).collect())
@@ -414,7 +414,7 @@ fn connect(path: &Path, is_shared: bool) -> rusqlite::Result<Connection> {
     Ok(connection)
 }
 
-/// True if the file is no database, a damaged one, or one of another version.
+/// Returns true if the file is no database, a damaged one, or one of another version.
 fn is_damaged(error: &rusqlite::Error) -> bool {
     let codes = [ErrorCode::DatabaseCorrupt, ErrorCode::NotADatabase];
     let is_other = matches!(error, rusqlite::Error::InvalidQuery);
@@ -442,7 +442,7 @@ fn with_end(path: &Path, end: &str) -> PathBuf {
     PathBuf::from(name)
 }
 
-/// A path as it is kept.
+/// Returns a path as it is kept.
 pub(super) fn name(path: &Path) -> &[u8] {
     path.as_os_str().as_encoded_bytes()
 }
@@ -472,7 +472,7 @@ impl PointRow {
         }
     }
 
-    /// The checksum: SQLite has none of its own, and one bit is another loss.
+    /// Returns the checksum: SQLite has none of its own, and one bit is another loss.
     fn sum(&self, scene: SceneId) -> i64 {
         let numbers = std::iter::once(scene.0).chain(self.0);
         let append = |sum, number: i64| crc32c::crc32c_append(sum, &number.to_le_bytes());
@@ -480,7 +480,7 @@ impl PointRow {
     }
 }
 
-/// The checksum of a value with its key.
+/// Returns the checksum of a value with its key.
 fn sum_of(key: Digest, value: &[u8]) -> i64 {
     crc32c::crc32c_append(crc32c::crc32c(&key.0), value).into()
 }
@@ -500,7 +500,7 @@ fn nanoseconds(time: SystemTime) -> i64 {
     since.map_or(0, |since| since.as_nanos() as i64)
 }
 
-/// Seconds since 1970.
+/// Returns the seconds since 1970.
 fn now() -> i64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH);
     since.map_or(0, |since| since.as_secs().cast_signed())

@@ -15,7 +15,7 @@ fn kept(at: [f64; 2], samples: Option<usize>, loss: f64) -> KeptPoint {
     }
 }
 
-/// Values of a scene by the bits of all that they have.
+/// Returns the values of a scene by the bits of all that they have.
 fn found(store: &Store, scene: SceneId) -> Vec<([u64; 4], Option<usize>)> {
     let points = store.points(scene).unwrap().into_iter();
     let bits = |kept: KeptPoint| {

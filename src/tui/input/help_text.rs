@@ -22,7 +22,7 @@ pub(in crate::tui) struct Section {
     pub(in crate::tui) rows: Vec<(String, &'static str)>,
 }
 
-/// Number of rows by which the help can be scrolled until its last rows are at the top.
+/// Returns the number of rows by which the help can be scrolled until its last rows are at the top.
 pub(in crate::tui) fn scrolls(keymap: &Keymap) -> usize {
     let rows = sections(keymap, false)
         .into_iter()
@@ -31,7 +31,7 @@ pub(in crate::tui) fn scrolls(keymap: &Keymap) -> usize {
     rows.sum::<usize>().saturating_sub(2) / SCROLL
 }
 
-/// The groups of the table, without rows that no key leads to, and the signs.
+/// Returns the groups of the table, without rows that no key leads to, and the signs.
 pub(in crate::tui) fn sections(keymap: &Keymap, ascii: bool) -> Vec<Section> {
     let keys = |group: &Group| {
         let rows = group.rows.iter();

@@ -47,13 +47,13 @@ const MODIFIERS: [(&str, KeyModifiers); 3] = [
 ];
 
 impl Key {
-    /// A character.
+    /// Returns a character.
     #[must_use]
     pub const fn character(character: char) -> Self {
         Self::of(KeyCode::Char(character))
     }
 
-    /// A key that is pressed alone.
+    /// Returns a key that is pressed alone.
     #[must_use]
     pub const fn of(code: KeyCode) -> Self {
         Self {
@@ -62,7 +62,7 @@ impl Key {
         }
     }
 
-    /// A small letter with the control key.
+    /// Returns a small letter with the control key.
     #[must_use]
     pub const fn control(letter: char) -> Self {
         Self {
@@ -71,7 +71,7 @@ impl Key {
         }
     }
 
-    /// The one form of keys that terminals report in several.
+    /// Returns the one form of keys that terminals report in several.
     fn new(code: KeyCode, modifiers: KeyModifiers) -> Self {
         let (code, modifiers) = match code {
             KeyCode::Char(c) if modifiers.contains(KeyModifiers::CONTROL) => {

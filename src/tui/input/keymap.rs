@@ -171,7 +171,7 @@ pub const TABLE: &[Group] = &[
     },
 ];
 
-/// Every row of the table.
+/// Returns every row of the table.
 pub fn rows() -> impl Iterator<Item = &'static KeyRow> {
     TABLE.iter().flat_map(|group| group.rows)
 }
@@ -214,7 +214,7 @@ impl fmt::Display for NoWayOut {
 impl std::error::Error for NoWayOut {}
 
 impl Keymap {
-    /// The same with other keys for some actions: a key that another action had is taken from it, and an action
+    /// Returns the same with other keys for some actions: a key that another action had is taken from it, and an action
     /// without keys has none.
     ///
     /// # Errors
@@ -264,7 +264,7 @@ impl Keymap {
         bound.map_or(&[], |(_, keys)| keys)
     }
 
-    /// The keys of a row as they are printed, e.g. `[ ]`; empty where all are unbound.
+    /// Returns the keys of a row as they are printed, e.g. `[ ]`; empty where all are unbound.
     #[must_use]
     pub fn printed(&self, row: &KeyRow) -> String {
         let keys = row
@@ -275,7 +275,7 @@ impl Keymap {
         keys.join(" ")
     }
 
-    /// The table for the reference, in Markdown.
+    /// Returns the table for the reference, in Markdown.
     #[must_use]
     pub fn markdown(&self) -> String {
         let mut table = String::from("| key | does | name in `[keys]` |\n|---|---|---|\n");

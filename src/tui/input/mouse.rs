@@ -60,7 +60,7 @@ mod tests {
     use crate::tui::state::Appearance;
     use crate::weights::Trajectory;
 
-    /// A path of six checkpoints.
+    /// Returns a path of six checkpoints.
     fn app() -> App {
         let path = [
             [6.0, 1.0],
@@ -119,7 +119,7 @@ mod tests {
         assert_eq!(app.selected(), Some(5));
     }
 
-    /// The last column in which the plane is drawn.
+    /// Returns the last column in which the plane is drawn.
     fn area_right(app: &App, screen: Rect) -> u16 {
         let area = map_area(app, screen).unwrap();
         let row = area.y + 1;

@@ -32,7 +32,7 @@ impl View {
         Self::Relief,
     ];
 
-    /// Its name on the screen.
+    /// Returns its name on the screen.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {

@@ -223,7 +223,7 @@ impl Navigation {
         self.survey(window, after)
     }
 
-    /// Index of the checkpoint nearest to a point of the plane, both axes as long as the window's.
+    /// Returns the index of the checkpoint nearest to a point of the plane, both axes as long as the window's.
     pub(super) fn nearest(&self, point: [f64; 2], snapshot: &Snapshot) -> Option<usize> {
         let (trajectory, window) = (snapshot.trajectory.as_ref()?, self.window(snapshot)?);
         let [wide, high] = [window.x, window.y].map(|[min, max]| max - min);
@@ -233,12 +233,12 @@ impl Navigation {
         nearest.map(|(index, _)| index)
     }
 
-    /// The window of the path's plane; `None` without a path.
+    /// Returns the window of the path's plane; `None` without a path.
     pub(super) fn window(&self, snapshot: &Snapshot) -> Option<PlaneWindow> {
         self.window.or_else(|| whole_window(snapshot))
     }
 
-    /// The window that the map shows: on a random plane always the same; `None` without a path.
+    /// Returns the window that the map shows: on a random plane always the same; `None` without a path.
     fn drawn_window(&self, snapshot: &Snapshot) -> Option<PlaneWindow> {
         match self.plane {
             ShownPlane::Principal => self.window(snapshot),
@@ -246,7 +246,7 @@ impl Navigation {
         }
     }
 
-    /// The path as the map shows it.
+    /// Returns the path as the map shows it.
     fn drawn_path<'a>(&self, snapshot: &'a Snapshot) -> &'a [[f64; 2]] {
         let own = snapshot
             .trajectory
@@ -264,7 +264,7 @@ impl Navigation {
     }
 }
 
-/// The window of the whole path: that of its map; `None` without a path.
+/// Returns the window of the whole path: that of its map; `None` without a path.
 fn whole_window(snapshot: &Snapshot) -> Option<PlaneWindow> {
     let path = snapshot.trajectory.as_ref()?;
     let window = snapshot.window;

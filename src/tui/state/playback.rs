@@ -37,28 +37,28 @@ impl Playback {
         self.live = snapshot;
     }
 
-    /// The session as it is, also while the picture is frozen.
+    /// Returns the session as it is, also while the picture is frozen.
     pub(super) fn live(&self) -> &Snapshot {
         &self.live
     }
 
-    /// The session as it is, or as it was when the picture was frozen.
+    /// Returns the session as it is, or as it was when the picture was frozen.
     pub(super) fn snapshot(&self) -> &Snapshot {
         self.frozen.as_ref().unwrap_or(&self.live)
     }
 
-    /// Number of checkpoints on the drawn path.
+    /// Returns the number of checkpoints on the drawn path.
     pub(super) fn checkpoints(&self) -> usize {
         checkpoints(self.snapshot())
     }
 
-    /// Number of checkpoints that came since the picture was frozen; `None` if it is not.
+    /// Returns the number of checkpoints that came since the picture was frozen; `None` if it is not.
     pub(super) fn lag(&self) -> Option<usize> {
         let frozen = self.frozen.as_ref()?;
         Some(checkpoints(&self.live).saturating_sub(checkpoints(frozen)))
     }
 
-    /// Index of the checkpoint that is looked at; `None` without a path.
+    /// Returns the index of the checkpoint that is looked at; `None` without a path.
     pub(super) fn selected(&self) -> Option<usize> {
         let last = self.checkpoints().checked_sub(1)?;
         Some(match self.selection {

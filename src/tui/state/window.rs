@@ -20,7 +20,7 @@ pub(super) fn panned(window: PlaneWindow, [right, up]: [f64; 2]) -> Option<Plane
     })
 }
 
-/// A window scaled by a factor around a point, which stays where it is; likewise.
+/// Returns a window scaled by a factor around a point, which stays where it is; likewise.
 pub(super) fn zoomed(window: PlaneWindow, around: [f64; 2], factor: f64) -> Option<PlaneWindow> {
     let scaled = |range: [f64; 2], fixed: f64| range.map(|v| fixed + (v - fixed) * factor);
     sound(PlaneWindow {
@@ -29,7 +29,7 @@ pub(super) fn zoomed(window: PlaneWindow, around: [f64; 2], factor: f64) -> Opti
     })
 }
 
-/// The middle of a window.
+/// Returns the middle of a window.
 pub(super) fn middle(window: PlaneWindow) -> [f64; 2] {
     [window.x, window.y].map(|[min, max]| f64::midpoint(min, max))
 }
@@ -79,7 +79,7 @@ pub(super) fn neighbourhood(path: &[[f64; 2]], checkpoint: usize) -> Option<Plan
     })
 }
 
-/// The window where both its ranges have an extent that f64 can divide into lines.
+/// Returns the window where both its ranges have an extent that f64 can divide into lines.
 fn sound(window: PlaneWindow) -> Option<PlaneWindow> {
     let has_extent = |[min, max]: [f64; 2]| {
         let extent = max - min;

@@ -114,7 +114,7 @@ enum Known {
     Kind,
 }
 
-/// The answer with which these bytes begin, and its length.
+/// Returns the answer with which these bytes begin, and its length.
 fn answer(bytes: &[u8]) -> (usize, Option<Known>) {
     if let Some(body) = bytes.strip_prefix(GROUND)
         && let Some(length) = body.iter().position(|byte| [BELL, ESCAPE].contains(byte))
@@ -147,7 +147,7 @@ impl From<Said> for BackgroundAnswer {
     }
 }
 
-/// The keys of these bytes; of escape sequences and characters of several bytes there are none.
+/// Returns the keys of these bytes; of escape sequences and characters of several bytes there are none.
 fn keys(bytes: &[u8]) -> Vec<KeyEvent> {
     let mut keys = Vec::new();
     let mut bytes = bytes.iter().copied().peekable();

@@ -113,7 +113,7 @@ impl Screen {
         drawn
     }
 
-    /// The cells of the terminal.
+    /// Returns the cells of the terminal.
     ///
     /// # Errors
     /// The terminal is gone.

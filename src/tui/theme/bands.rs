@@ -19,7 +19,7 @@ const YL_GN_BU: &[Rgb] = &colours([17, 18, 24, 25, 31, 67, 73, 109, 108]);
 const BU_PU: &[Rgb] = &colours([53, 54, 90, 96, 97, 103, 104, 110, 146]);
 const YL_OR_BR: &[Rgb] = &colours([52, 88, 94, 130, 136, 137, 172, 173, 143]);
 
-/// A gradient in xterm's 256 colours, for a dark ground.
+/// Returns a gradient in xterm's 256 colours, for a dark ground.
 pub(in crate::tui) fn of(map: Colormap) -> &'static [Rgb] {
     match map {
         Colormap::Viridis => VIRIDIS,

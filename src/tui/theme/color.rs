@@ -8,8 +8,8 @@ use ratatui::style::Color;
 use crate::plot::Rgb;
 use crate::terminal::Depth;
 
-/// The numbers of a depth's colours, in SGR 38;5. The first sixteen are the user's own to choose, so that those of the
-/// larger palette do not count on them.
+/// Returns the numbers of a depth's colours, in SGR 38;5. The first sixteen are the user's own to choose, so that those
+/// of the larger palette do not count on them.
 fn palette(depth: Depth) -> &'static [u8] {
     match depth {
         Depth::Mono | Depth::TrueColor => &[],
@@ -53,7 +53,7 @@ const SIXTEEN: [Rgb; 16] = [
     Rgb(255, 255, 255),
 ];
 
-/// The colour of a number, as xterm has it (`256colres.pl`).
+/// Returns the colour of a number, as xterm has it (`256colres.pl`).
 pub(in crate::tui) const fn colour_of(number: u8) -> Rgb {
     match number {
         0..16 => SIXTEEN[number as usize],
@@ -69,7 +69,7 @@ pub(in crate::tui) const fn colour_of(number: u8) -> Rgb {
     }
 }
 
-/// The channels as amounts of light, 0 to 1 (IEC 61966-2-1).
+/// Returns the channels as amounts of light, 0 to 1 (IEC 61966-2-1).
 pub(in crate::tui) fn linear(Rgb(r, g, b): Rgb) -> [f64; 3] {
     [r, g, b].map(|channel| {
         let coded = f64::from(channel) / 255.0;
@@ -170,7 +170,7 @@ impl Quantizer {
         *self.nearest.entry(colour).or_insert_with(find)
     }
 
-    /// The nearest colour that is lighter than what the ground became where the character was lighter than the
+    /// Returns the nearest colour that is lighter than what the ground became where the character was lighter than the
     /// ground, and else darker.
     fn apart(&mut self, [ink, ground]: [Rgb; 2]) -> u8 {
         let palette = palette(self.depth);
@@ -193,7 +193,7 @@ impl Quantizer {
     }
 }
 
-/// The number whose colour is nearest; 0 where there is none.
+/// Returns the number whose colour is nearest; 0 where there is none.
 fn nearest_of(numbers: impl Iterator<Item = u8>, colour: Lab) -> u8 {
     let distance = |number: &u8| Lab::of(colour_of(*number)).distance(colour);
     let nearest = numbers.min_by(|a, b| distance(a).total_cmp(&distance(b)));
@@ -213,7 +213,7 @@ mod tests {
     use crate::tui::theme::bands;
     use ratatui::layout::Rect;
 
-    /// One cell with these colours, brought down.
+    /// Returns one cell with these colours, brought down.
     fn quantized(depth: Depth, ink: Rgb, ground: Rgb) -> [Color; 2] {
         let mut buffer = Buffer::empty(Rect::new(0, 0, 1, 1));
         let colour = |Rgb(r, g, b): Rgb| Color::Rgb(r, g, b);

@@ -263,7 +263,7 @@ impl Theme {
         })
     }
 
-    /// The ground that everything lies on, and ordinary text.
+    /// Returns the ground that everything lies on, and ordinary text.
     #[must_use]
     pub fn base(&self) -> Style {
         self.tokens.map_or(Style::reset(), |tokens| {
@@ -291,7 +291,7 @@ impl Theme {
         self.ink(|t| t.text, Modifier::BOLD, Modifier::BOLD)
     }
 
-    /// Names and keys.
+    /// Returns the names and keys.
     #[must_use]
     pub fn accent(&self) -> Style {
         self.ink(|t| t.accent, Modifier::BOLD, Modifier::BOLD)
@@ -329,7 +329,7 @@ impl Theme {
     }
 }
 
-/// A colour as ratatui has it.
+/// Returns a colour as ratatui has it.
 #[must_use]
 pub fn terminal(Rgb(r, g, b): Rgb) -> Color {
     Color::Rgb(r, g, b)
@@ -348,7 +348,7 @@ mod tests {
             .collect()
     }
 
-    /// Every theme with colours, at every depth that has some.
+    /// Returns every theme with colours, at every depth that has some.
     fn coloured() -> Vec<(Theme, Tokens)> {
         let depths = [Depth::Sixteen, Depth::TwoFiftySix, Depth::TrueColor];
         let all = built_in();
@@ -359,7 +359,7 @@ mod tests {
             .collect()
     }
 
-    /// Contrast of WCAG 2.2, 1 to 21.
+    /// Returns the contrast of WCAG 2.2, 1 to 21.
     fn contrast(a: Rgb, b: Rgb) -> f64 {
         let luminance = |colour: Rgb| {
             let [r, g, b] = linear(colour);

@@ -86,7 +86,7 @@ impl Themes {
         self.at = others.into_iter().find(different).unwrap_or(self.at);
     }
 
-    /// The one that is on.
+    /// Returns the one that is on.
     #[must_use]
     pub fn current(&self) -> &Theme {
         &self.all[self.at].1
@@ -98,7 +98,7 @@ impl Themes {
         self.depth
     }
 
-    /// The names of all, in their order.
+    /// Returns the names of all, in their order.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.all.iter().map(|(name, _)| name.as_str())
     }

@@ -118,7 +118,7 @@ fn unit(seconds: u64) -> u64 {
     }
 }
 
-/// `45 s`, `4 min`, `3 h`, `2 days`: never more than has passed.
+/// Returns `45 s`, `4 min`, `3 h`, `2 days`: never more than has passed.
 fn rounded_down(age: Duration) -> String {
     let seconds = age.as_secs();
     let unit = unit(seconds);

@@ -67,7 +67,7 @@ fn mirror_note(app: &App) -> Option<String> {
     (!axes.is_empty()).then(|| format!("# mirrored along {}", axes.join(" and ")))
 }
 
-/// A command in lines of at most `room` columns, continued as a shell reads them: an option and its value
+/// Returns a command in lines of at most `room` columns, continued as a shell reads them: an option and its value
 /// stay together, and what is longer than a line is broken.
 fn folded(words: &[String], room: usize) -> Vec<String> {
     let mut lines: Vec<String> = Vec::new();
@@ -92,7 +92,7 @@ fn length(text: &str) -> usize {
     text.chars().count()
 }
 
-/// A line in pieces that leave room for ` \`; a shell joins them without a blank, but not within single quotes.
+/// Returns a line in pieces that leave room for ` \`; a shell joins them without a blank, but not within single quotes.
 fn broken(line: &str, room: usize) -> Vec<String> {
     if line.trim_start().starts_with('\'') || line.contains(" '") {
         return vec![line.to_owned()];
@@ -109,7 +109,7 @@ fn broken(line: &str, room: usize) -> Vec<String> {
         .collect()
 }
 
-/// Words that must not be parted, quoted.
+/// Returns the words that must not be parted, quoted.
 fn pieces(words: &[String]) -> Vec<String> {
     let mut pieces: Vec<String> = Vec::new();
     let mut takes_value = false;

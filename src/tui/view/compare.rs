@@ -93,7 +93,7 @@ fn may_share_a_plane(one: &Snapshot, other: &Snapshot) -> bool {
     }
 }
 
-/// The window that holds the paths of all runs.
+/// Returns the window that holds the paths of all runs.
 fn widest(runs: &[&Snapshot]) -> Option<PlaneWindow> {
     let windows = runs.iter().filter_map(|snapshot| {
         snapshot
@@ -139,7 +139,7 @@ fn quality(snapshot: &Snapshot) -> Option<String> {
     })
 }
 
-/// The score, or the loss if there is none.
+/// Returns the score, or the loss if there is none.
 fn beside(score: Option<Score>, measure: Measure) -> String {
     match score {
         Some(score) => format!(

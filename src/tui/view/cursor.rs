@@ -31,7 +31,8 @@ pub(super) fn mark(app: &App, scene: &MapScene<'_>, area: Rect, buffer: &mut Buf
     }
 }
 
-/// `α 0.12  β -0.4  loss 0.312  acc 88.2 %  nearest step 376  off plane 3 % of extent`: what has room. None without a cursor.
+/// Returns `α 0.12  β -0.4  loss 0.312  acc 88.2 %  nearest step 376  off plane 3 % of extent`: what has room. None
+/// without a cursor.
 pub(crate) fn line(app: &App, width: u16) -> Option<Line<'static>> {
     let at = app.cursor().filter(|_| app.view() == View::Map)?;
     let scene = super::scene::shown(app)?;

@@ -76,7 +76,7 @@ fn eigenvalues(here: &Extremes) -> Vec<String> {
     said
 }
 
-/// The figure as a surface; what has no logarithm is none of it: a bowl has no −λmin.
+/// Returns the figure as a surface; what has no logarithm is none of it: a bowl has no −λmin.
 fn surface(found: &CurvatureMap, figure: Figure) -> Surface {
     let mut surface = Surface::new(found.x.clone(), found.y.clone());
     let columns = found.x.len();

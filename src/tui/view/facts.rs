@@ -12,7 +12,7 @@ use crate::weights::Trajectory;
 
 use super::super::state::App;
 
-/// The line of the checkpoint that is looked at.
+/// Returns the line of the checkpoint that is looked at.
 pub(crate) fn selected(app: &App) -> Option<&CheckpointLine> {
     let step = selected_step(app)?;
     let lines = app.snapshot().checkpoints.iter();
@@ -21,13 +21,13 @@ pub(crate) fn selected(app: &App) -> Option<&CheckpointLine> {
         .find(|line| line.step == Some(step) && is_of_path(line))
 }
 
-/// Step of the checkpoint that is looked at.
+/// Returns the step of the checkpoint that is looked at.
 pub(crate) fn selected_step(app: &App) -> Option<u64> {
     let steps = &app.snapshot().trajectory.as_ref()?.steps;
     steps.get(app.selected()?).copied()
 }
 
-/// Loss of the checkpoint that is looked at: its own, else that of its place on the plane.
+/// Returns the loss of the checkpoint that is looked at: its own, else that of its place on the plane.
 pub(crate) fn measure(app: &App) -> Option<Measure> {
     selected(app).and_then(|line| line.truth.or(line.on_plane))
 }
@@ -44,17 +44,17 @@ pub(crate) fn last_measured(app: &App) -> Option<(u64, Measure)> {
     known.find_map(|line| Some((line.step?, line.truth?)))
 }
 
-/// `0.295`.
+/// Returns `0.295`.
 pub(crate) fn loss(measure: Option<Measure>) -> String {
     measure.map_or_else(|| "–".into(), |measure| short(measure.loss))
 }
 
-/// `89.8 %`, `23.4` or `0.912`.
+/// Returns `89.8 %`, `23.4` or `0.912`.
 pub(crate) fn score(score: Score, measure: Option<Measure>) -> String {
     measure.map_or_else(|| "–".into(), |measure| of_score(score, measure.score))
 }
 
-/// The same of a number.
+/// Returns the same of a number.
 pub(crate) fn of_score(score: Score, value: f64) -> String {
     match score {
         Score::Accuracy => percent(value),
@@ -63,12 +63,12 @@ pub(crate) fn of_score(score: Score, value: f64) -> String {
     }
 }
 
-/// `73.4 %`, and all is `100 %`.
+/// Returns `73.4 %`, and all is `100 %`.
 pub(crate) fn percent(share: f64) -> String {
     format!("{:.1} %", share * 100.0).replace("100.0", "100")
 }
 
-/// `31 %`, for shares of which no digit more is of use; what is not nothing is not said to be.
+/// Returns `31 %`, for shares of which no digit more is of use; what is not nothing is not said to be.
 pub(crate) fn whole_percent(share: f64) -> String {
     if share > 0.0 && share < 0.005 {
         "<1 %".into()
@@ -211,7 +211,7 @@ pub(crate) fn doubt(snapshot: &Snapshot) -> Option<String> {
     (!warnings.is_empty()).then(|| warnings.join(". "))
 }
 
-/// `±0.3 %`: how far off a map is expected to be between its points.
+/// Returns `±0.3 %`: how far off a map is expected to be between its points.
 pub(crate) fn error(share: f64) -> String {
     if share < 5e-4 {
         "±<0.1 %".into()
@@ -220,7 +220,7 @@ pub(crate) fn error(share: f64) -> String {
     }
 }
 
-/// `45 s`, `3 min`, `2 h 10 min`; never less than what is left.
+/// Returns `45 s`, `3 min`, `2 h 10 min`; never less than what is left.
 pub(crate) fn duration(seconds: f64) -> String {
     let seconds = seconds.ceil() as u64;
     match seconds {
@@ -256,7 +256,7 @@ pub(crate) fn doubts(snapshot: &Snapshot) -> Vec<f64> {
     })
 }
 
-/// The steps of the path.
+/// Returns the steps of the path.
 pub(crate) fn steps(snapshot: &Snapshot) -> Vec<f64> {
     let steps = snapshot.trajectory.iter().flat_map(|path| &path.steps);
     steps.map(|step| *step as f64).collect()
@@ -348,7 +348,7 @@ pub(crate) fn gone(snapshot: &Snapshot) -> Vec<bool> {
     gone.into_iter().map(|gone| gone > 0.0).collect()
 }
 
-/// The branches that a resumed run has left, each from the checkpoint at which it was left.
+/// Returns the branches that a resumed run has left, each from the checkpoint at which it was left.
 pub(crate) fn old_branches(app: &App) -> Vec<Vec<[f64; 2]>> {
     let Some(path) = &app.snapshot().trajectory else {
         return Vec::new();
@@ -401,7 +401,7 @@ pub(crate) fn missing(snapshot: &Snapshot) -> (usize, usize) {
     )
 }
 
-/// Number of axes along which the path has an extent: 0 for a point, 1 for a line, 2 for a plane.
+/// Returns the number of axes along which the path has an extent: 0 for a point, 1 for a line, 2 for a plane.
 pub(crate) fn axes(snapshot: &Snapshot) -> usize {
     let singular = snapshot.trajectory.as_ref().map(|path| &path.singular);
     singular.map_or(0, |singular| {

@@ -23,7 +23,7 @@ impl Piece {
         }
     }
 
-    /// The same piece, in whose place a shorter one of a lower rank stands when it gives way.
+    /// Returns the same piece, in whose place a shorter one of a lower rank stands when it gives way.
     pub(in crate::tui) fn or(self, shorter: Self) -> Self {
         Self {
             shorter: Some(Box::new(shorter)),

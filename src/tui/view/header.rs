@@ -118,7 +118,7 @@ fn is_recording(snapshot: &Snapshot) -> bool {
     snapshot.watching == record::WATCHING
 }
 
-/// `saved 4 min ago, usually every 30 s`, the same without `usually`, or the first part alone.
+/// Returns `saved 4 min ago, usually every 30 s`, the same without `usually`, or the first part alone.
 fn age_of(app: &App, age: Age) -> Piece {
     let style = style_of(app, age);
     let piece = |rank, words| Piece::new(rank, vec![Span::styled(words, style)]);
@@ -141,7 +141,7 @@ pub(super) fn brief_age(app: &App) -> Option<Piece> {
     Some(Piece::new(2, vec![ago]))
 }
 
-/// The loss that training logged there itself, and the learning rate beside it.
+/// Returns the loss that training logged there itself, and the learning rate beside it.
 fn logged(app: &App) -> Vec<Piece> {
     let theme = app.theme();
     let logged = facts::logged(app);
@@ -156,7 +156,7 @@ fn logged(app: &App) -> Vec<Piece> {
     told.collect()
 }
 
-/// Checkpoints that are not on the path.
+/// Returns the checkpoints that are not on the path.
 fn missing(app: &App) -> Vec<Piece> {
     let theme = app.theme();
     let (unreadable, waiting) = facts::missing(app.snapshot());

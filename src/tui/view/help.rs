@@ -49,7 +49,7 @@ pub(crate) fn render(app: &App, area: Rect, buffer: &mut Buffer) {
     }
 }
 
-/// The title where not all has room: which keys scroll.
+/// Returns the title where not all has room: which keys scroll.
 fn scroll_title(app: &App) -> String {
     let keys = [Action::PanUp, Action::PanDown].map(|action| app.keymap().keys(action).first());
     let keys: Vec<String> = keys
@@ -60,7 +60,7 @@ fn scroll_title(app: &App) -> String {
     format!("keys · {} scroll", keys.join(" "))
 }
 
-/// The rows of a column, each with its lines: words that have no room beside their keys stand below the others.
+/// Returns the rows of a column, each with its lines: words that have no room beside their keys stand below the others.
 fn rows<'a>(sections: &[Section], width: u16, theme: &Theme) -> Vec<Vec<Line<'a>>> {
     let room = usize::from(width).saturating_sub(KEYS + 2);
     let row = |(keys, help): &(String, &'static str)| {

@@ -33,7 +33,7 @@ use crate::plot::{Cell, Picture, title};
 use super::state::App;
 use crate::tui::theme::terminal;
 
-/// A frame of this width with as much of a title as it has room for; ` · ` stands between its items.
+/// Returns a frame of this width with as much of a title as it has room for; ` · ` stands between its items.
 fn frame(app: &App, title: &str, width: u16) -> Block<'static> {
     let theme = app.theme();
     let title = title::fit(title, " · ", width.saturating_sub(4).into());
@@ -43,7 +43,8 @@ fn frame(app: &App, title: &str, width: u16) -> Block<'static> {
         .title(Line::styled(format!(" {title} "), theme.strong()))
 }
 
-/// The same of a view that shows pictures which are measured on demand: with their progress, until they are done.
+/// Returns the same of a view that shows pictures which are measured on demand: with their progress, until they are
+/// done.
 fn frame_of_analysis(app: &App, title: &str, width: u16) -> Block<'static> {
     let frame = frame(app, title, width);
     match progress::of_analysis(app, width.saturating_sub(2)) {
@@ -89,14 +90,14 @@ fn render_foot(text: &str, style: Style, area: Rect, buffer: &mut Buffer) -> Rec
     picture
 }
 
-/// The area divided between a picture and the sentence below it.
+/// Returns the area divided between a picture and the sentence below it.
 fn above_foot(text: &str, area: Rect) -> [Rect; 2] {
     let rows: u16 = text.lines().map(|line| rows_for(line, area.width)).sum();
     let rows = rows.min(area.height / 2);
     Layout::vertical([Constraint::Min(0), Constraint::Length(rows)]).areas(area)
 }
 
-/// Rows of a sentence that is wrapped at blanks; a word that is too long is broken.
+/// Returns the rows of a sentence that is wrapped at blanks; a word that is too long is broken.
 fn rows_for(text: &str, width: u16) -> u16 {
     let room = usize::from(width.saturating_sub(2)).max(1);
     let (mut rows, mut used) = (1, 0);
@@ -129,7 +130,7 @@ pub(super) fn has_slices(app: &App) -> bool {
     facts::refusal(app.snapshot()).is_none()
 }
 
-/// The area without its first and last column.
+/// Returns the area without its first and last column.
 fn padded(area: Rect) -> Rect {
     area.inner(Margin::new(1, 0))
 }

@@ -102,7 +102,7 @@ fn extent(scene: &MapScene<'_>) -> String {
     format!("{wide} wide · {high} high")
 }
 
-/// A share that may be tiny: `98.5 %`, `0.004 %`.
+/// Returns a share that may be tiny: `98.5 %`, `0.004 %`.
 fn percent(share: f64) -> String {
     if share < 0.01 {
         return format!("{} %", rough(100.0 * share));

@@ -16,7 +16,7 @@ const KEPT: usize = 4;
 pub(in crate::tui) struct Pictures(RefCell<Vec<(PictureKey, Chart)>>);
 
 impl Pictures {
-    /// A map that fills an area.
+    /// Returns a map that fills an area.
     pub(in crate::tui) fn map(&self, scene: &MapScene<'_>, area: Rect) -> Picture {
         let key = PictureKey::default().count(0).scene(scene);
         self.chart(key, area, scene.selected, |width, height| {
@@ -24,7 +24,7 @@ impl Pictures {
         })
     }
 
-    /// A relief that fills an area.
+    /// Returns a relief that fills an area.
     pub(in crate::tui) fn relief(
         &self,
         scene: &MapScene<'_>,
@@ -50,7 +50,7 @@ impl Pictures {
         })
     }
 
-    /// The picture of this key and size, drawn only where it is not there.
+    /// Returns the picture of this key and size, drawn only where it is not there.
     fn chart(
         &self,
         key: PictureKey,

@@ -131,7 +131,7 @@ fn done(analysis: &AnalysisResult) -> usize {
     }
 }
 
-/// A bar that is filled by this share, 0 to 1; it is full only when all is done.
+/// Returns a bar that is filled by this share, 0 to 1; it is full only when all is done.
 fn bar(app: &App, share: f64) -> Vec<Span<'static>> {
     let filled = (share.clamp(0.0, 1.0) * BAR as f64) as usize;
     vec![

@@ -52,7 +52,7 @@ pub(super) fn shown(app: &App) -> Option<MapScene<'_>> {
     }
 }
 
-/// The path up to the checkpoint that a film is at; all of it without one.
+/// Returns the path up to the checkpoint that a film is at; all of it without one.
 fn so_far<'a>(app: &App, path: &'a [[f64; 2]]) -> &'a [[f64; 2]] {
     let seen = app.selected().filter(|_| app.is_filming());
     seen.and_then(|seen| path.get(..=seen)).unwrap_or(path)
@@ -101,8 +101,8 @@ pub(super) fn of_session<'a>(
     }
 }
 
-/// The error of the losses of a surface: between its points, which is estimated where it is not known, and by its
-/// samples.
+/// Returns the error of the losses of a surface: between its points, which is estimated where it is not known, and by
+/// its samples.
 fn uncertainty(snapshot: &Snapshot, surface: Option<&Surface>, error: Option<f64>) -> Uncertainty {
     let Some(surface) = surface else {
         return Uncertainty::default();

@@ -163,7 +163,7 @@ pub(crate) fn render_tiny(app: &App, framed: bool, area: Rect, buffer: &mut Buff
     fit(pieces, area.width.into()).render(area, buffer);
 }
 
-/// The step that is being typed, and the checkpoint that is nearest to it.
+/// Returns the step that is being typed, and the checkpoint that is nearest to it.
 fn prompt(app: &App) -> Option<Line<'static>> {
     let theme = app.theme();
     let prompt = app.prompt()?;

@@ -147,7 +147,7 @@ fn render_norms(app: &App, snapshot: &Snapshot, area: Rect, buffer: &mut Buffer)
     );
 }
 
-/// A title that says what the marks are, if there are any.
+/// Returns a title that says what the marks are, if there are any.
 fn with_drops(title: &str, marks: &[Mark]) -> String {
     let drops = if marks.is_empty() {
         ""
@@ -250,7 +250,7 @@ fn render_cosine_legend(app: &App, area: Rect, buffer: &mut Buffer) {
     buffer.set_string(end, area.y, after, faint);
 }
 
-/// Mean of what is finite.
+/// Returns the mean of what is finite.
 fn mean(values: &[f64]) -> f64 {
     let finite: Vec<f64> = values
         .iter()

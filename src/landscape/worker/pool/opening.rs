@@ -118,8 +118,8 @@ impl<R: FnMut(WorkerEvent) -> bool + Send> Pool<R> {
         }
     }
 
-    /// Counts those whose device opened, says which they are, and returns the samples that they have; where none did, the
-    /// first reason.
+    /// Counts those whose device opened, says which they are, and returns the samples that they have; where
+    /// none did, the first reason.
     pub(super) fn open(&self, openings: Vec<Result<Opened, String>>) -> Result<Loaded, String> {
         let mut queue = self.queue();
         let names = openings.iter().flatten();

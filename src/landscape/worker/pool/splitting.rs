@@ -170,7 +170,7 @@ impl Splitting {
         }
     }
 
-    /// The query that a part belongs to, and its index.
+    /// Returns the query that a part belongs to, and its index.
     fn query(&mut self, generation: u64, part: usize) -> Option<(usize, &mut JoinedQuery)> {
         let queries = self.plans.get_mut(&generation)?;
         let after = queries.partition_point(|query| query.first <= part);

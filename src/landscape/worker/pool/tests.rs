@@ -76,7 +76,7 @@ fn opened(place: Place) -> Opened {
     Opened { name, place, data }
 }
 
-/// A pool whose only device has opened, and its reports.
+/// Returns a pool whose only device has opened, and its reports.
 fn pool_on_cpu() -> (Pool<impl FnMut(WorkerEvent) -> bool>, Receiver<WorkerEvent>) {
     let (send, reports) = channel();
     let pool = Pool::new(move |report| send.send(report).is_ok(), Budget::All);
@@ -474,7 +474,7 @@ fn the_last_device_fails_plans_on_errors_and_is_told_when_it_panics() {
     assert_eq!(told(&reports), [failed]);
 }
 
-/// A query of a thousand products of which each is told to the pool, and a number of them that were taken.
+/// Returns a query of a thousand products of which each is told to the pool, and a number of them that were taken.
 fn long(waiting: &dyn Waiting, taken: &AtomicUsize) -> Result<TimedValue, LandscapeError> {
     for done in 0..1000 {
         if done > 0 {

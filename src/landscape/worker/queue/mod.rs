@@ -204,7 +204,7 @@ impl<R: FnMut(WorkerEvent) -> bool> Queue<R> {
         more.collect()
     }
 
-    /// The pending of a plan that was not cancelled.
+    /// Returns the pending of a plan that was not cancelled.
     fn pending(&mut self, plan: &Arc<Plan>) -> Option<&mut PendingPlan> {
         let first = self.first.iter_mut().chain(&mut self.asked);
         let mut plans = first.chain(&mut self.work);
@@ -380,7 +380,7 @@ impl<R: FnMut(WorkerEvent) -> bool> Queue<R> {
     }
 }
 
-/// A checkpoint that is gone or a point without a loss costs its own query, anything else the whole plan.
+/// Returns a checkpoint that is gone or a point without a loss costs its own query, anything else the whole plan.
 fn costs_one_query(query: &Query, error: &LandscapeError) -> bool {
     let is_question = matches!(query.quantity, Quantity::Function(_));
     let reads = query.quantity.plane_point().is_none() && !is_question;

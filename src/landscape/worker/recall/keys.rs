@@ -135,7 +135,7 @@ pub(super) fn loss(
     }))
 }
 
-/// The checkpoints that a plane is made of.
+/// Returns the checkpoints that a plane is made of.
 pub(super) fn members(spec: &PlaneSpec) -> Vec<&Checkpoint> {
     let origin = std::iter::once(&spec.origin);
     match &spec.directions {

@@ -342,7 +342,7 @@ pub(super) enum Recalled {
 }
 
 impl Recalled {
-    /// The value as it is kept; `None` if it is kept elsewhere.
+    /// Returns the value as it is kept; `None` if it is kept elsewhere.
     pub(super) fn of(value: &QueryAnswer) -> Option<Self> {
         (*value != QueryAnswer::Assumed).then(|| Self::Value(value.clone()))
     }
@@ -373,7 +373,7 @@ pub(super) fn sees_files(task: &Task) -> bool {
     all.all(|checkpoint| checkpoint.source(None).0.exists())
 }
 
-/// The folder of the checkpoint that a plan's plane goes through.
+/// Returns the folder of the checkpoint that a plan's plane goes through.
 fn run_of(plan: &Plan) -> &Path {
     let path = &plan.spec.origin.path;
     path.parent().unwrap_or(path)
@@ -383,7 +383,7 @@ fn held<T>(state: &Mutex<T>) -> MutexGuard<'_, T> {
     state.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// A place by its bits; the zero below 0 is the other one.
+/// Returns a place by its bits; the zero below 0 is the other one.
 fn bits(place: PointPlace) -> ([u64; 2], Option<usize>) {
     (place.at.map(|at| (at + 0.0).to_bits()), place.samples)
 }

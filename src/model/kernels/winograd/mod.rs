@@ -38,7 +38,8 @@ pub(super) enum Tile {
 }
 
 impl Tile {
-    /// The way that costs least for a convolution of a network of `depth` convolutions; `None` if the sum over taps does.
+    /// Returns the way that costs least for a convolution of a network of `depth` convolutions; `None` if the sum over
+    /// taps does.
     pub(super) fn cheapest(shape: &Shape, depth: usize) -> Option<Self> {
         if (shape.kernel, shape.stride) != (3, 1) {
             return None;
@@ -55,7 +56,7 @@ impl Tile {
         cheaper.min_by_key(|(cost, _)| *cost).map(|(_, tile)| tile)
     }
 
-    /// Products that one tile takes for a pair of channels.
+    /// Returns the products that one tile takes for a pair of channels.
     pub(super) const fn products(self) -> usize {
         match self {
             Self::Two => 16,
@@ -63,8 +64,8 @@ impl Tile {
         }
     }
 
-    /// Products of vectors, and the time of the transforms as so many of them: for each block of channels of a tile's
-    /// pixels, and of its sums. Those were measured.
+    /// Returns the products of vectors, and the time of the transforms as so many of them: for each block of channels
+    /// of a tile's pixels, and of its sums. Those were measured.
     fn cost(self, shape: &Shape) -> usize {
         let (side, pixels, sums) = match self {
             Self::Two => (2, 140, 120),

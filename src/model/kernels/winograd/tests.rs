@@ -97,7 +97,7 @@ impl Case {
         }
     }
 
-    /// Weights by place, (output blocks, places, inputs, lanes).
+    /// Returns the weights by place, (output blocks, places, inputs, lanes).
     fn transformed<const N: usize>(&self, level: Level) -> Vec<f32> {
         let (inputs, lanes) = (self.shape.input.channels, self.shape.input.lanes);
         let size = N * N * inputs * lanes;
@@ -114,7 +114,7 @@ impl Case {
         weights
     }
 
-    /// Weights by tap, (output blocks, input blocks, taps, lanes in, lanes out).
+    /// Returns the weights by tap, (output blocks, input blocks, taps, lanes in, lanes out).
     fn by_tap(&self) -> Vec<f32> {
         let Shape { input, output, .. } = self.shape;
         let lanes = input.lanes;

@@ -103,7 +103,7 @@ fn arrays(extents: &Extents) -> [Vec<f64>; 3] {
         .map(|map| numbers(extents.shape(map).elem_count(), map as u64))
 }
 
-/// The sum that a convolution is, place by place.
+/// Returns the sum that a convolution is, place by place.
 fn plain(extents: &Extents, x: &[f64], w: &[f64]) -> Vec<f64> {
     let [[height, width], [rows, columns], [kh, kw]] =
         [extents.size, extents.result, extents.kernel];

@@ -34,7 +34,7 @@ pub(super) fn of(
     }
 }
 
-/// The convolution, if it is one that the kernels know and are the faster for with so many images together.
+/// Returns the convolution, if it is one that the kernels know and are the faster for with so many images together.
 fn planar(extents: &Extents, level: Level, images: usize) -> Option<Planar> {
     let window = &extents.window;
     let is_square = |sides: [usize; 2]| sides[0] == sides[1];

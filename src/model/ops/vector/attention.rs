@@ -93,7 +93,7 @@ enum Marks<'a> {
     Added(Matrices<'a, f32>),
 }
 
-/// x with these leading extents, its last axis without gaps.
+/// Returns x with these leading extents, its last axis without gaps.
 fn spread(x: &Tensor, lead: &[usize], last: [usize; 2]) -> Result<Tensor> {
     let full = [lead, &last].concat();
     let is_whole = x.dims().last() == Some(&last[1]);
@@ -246,7 +246,7 @@ impl Heads<'_> {
         }
     }
 
-    /// The result of some rows of a head, each a whole number of vectors long.
+    /// Returns the result of some rows of a head, each a whole number of vectors long.
     fn rows<'s>(
         &self,
         head: usize,
@@ -366,7 +366,7 @@ mod tests {
         Tensor::from_vec((0..count).map(number).collect(), shape, &Device::Cpu).unwrap()
     }
 
-    /// The same by candle; hidden places have a score of −1e30.
+    /// Returns the same by candle; hidden places have a score of −1e30.
     fn usual(q: &Tensor, k: &Tensor, v: &Tensor, scale: f64, seen: Option<&Tensor>) -> Tensor {
         let contiguous = |x: &Tensor| x.contiguous().unwrap();
         let turned = contiguous(&k.t().unwrap());

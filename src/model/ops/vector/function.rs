@@ -97,13 +97,13 @@ pub(in crate::model) fn hardswish(x: &Tensor) -> Result<Tensor> {
     each(x, |x| x * (x + 3.0).clamp(0.0, 6.0) / 6.0)
 }
 
-/// 1 / (1 + exp(−x)).
+/// Returns 1 / (1 + exp(−x)).
 #[inline(always)]
 pub(super) fn logistic(x: f32) -> f32 {
     0.5 + 0.5 * tanh(0.5 * x)
 }
 
-/// The hyperbolic tangent, by a quotient of polynomials (that of Eigen), a few units in the last place off.
+/// Returns the hyperbolic tangent, by a quotient of polynomials (that of Eigen), a few units in the last place off.
 #[inline(always)]
 pub(super) fn tanh(x: f32) -> f32 {
     const ODD: [f32; 7] = [
@@ -121,7 +121,7 @@ pub(super) fn tanh(x: f32) -> f32 {
     x * polynomial(&ODD, square) / polynomial(&EVEN, square)
 }
 
-/// The error function, by a quotient of polynomials (that of Eigen), a few units in the last place off.
+/// Returns the error function, by a quotient of polynomials (that of Eigen), a few units in the last place off.
 #[inline(always)]
 fn erf(x: f32) -> f32 {
     const ODD: [f32; 7] = [
@@ -182,7 +182,7 @@ pub(super) fn exp(x: f32) -> f32 {
 mod tests {
     use super::*;
 
-    /// Largest distance from the exact function, as a share of the larger of its value and `floor`.
+    /// Returns the largest distance from the exact function, as a share of the larger of its value and `floor`.
     fn error(found: fn(f32) -> f32, exact: fn(f64) -> f64, range: [f32; 2], floor: f64) -> f64 {
         let steps = 200_000;
         let at = |i: i32| range[0] + (range[1] - range[0]) * i as f32 / steps as f32;
@@ -204,7 +204,7 @@ mod tests {
         }
     }
 
-    /// The error function by its series, and by its continued fraction where that is the better.
+    /// Returns the error function by its series, and by its continued fraction where that is the better.
     fn libm_erf(x: f64) -> f64 {
         let size = x.abs();
         let root = std::f64::consts::PI.sqrt();

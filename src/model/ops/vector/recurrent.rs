@@ -87,7 +87,7 @@ impl Steps<'_> {
     }
 }
 
-/// (outputs, inputs) in the order in which the kernel reads weights: (blocks of outputs, inputs, lanes).
+/// Returns (outputs, inputs) in the order in which the kernel reads weights: (blocks of outputs, inputs, lanes).
 fn packed(weight: &[f32], inputs: usize, lanes: usize) -> Vec<f32> {
     let outputs = weight.len() / inputs.max(1);
     let mut packed = vec![0.0; outputs.next_multiple_of(lanes) * inputs];
@@ -177,7 +177,7 @@ impl WithSimd for Cells<'_> {
     }
 }
 
-/// The gates of a row.
+/// Returns the gates of a row.
 #[inline(always)]
 fn parts<const GATES: usize>(row: &[f32], width: usize) -> [&[f32]; GATES] {
     std::array::from_fn(|gate| &row[gate * width..][..width])

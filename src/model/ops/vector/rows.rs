@@ -11,7 +11,7 @@ use crate::model::kernels::simd::Level;
 /// Partial sums of a row, so that vectors can add them.
 const LANES: usize = 16;
 
-/// The sum of a function of a row's numbers.
+/// Returns the sum of a function of a row's numbers.
 #[inline(always)]
 fn sum(row: &[f32], of: impl Fn(f32) -> f32) -> f32 {
     let (blocks, rest) = row.as_chunks::<LANES>();

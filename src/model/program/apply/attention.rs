@@ -39,7 +39,7 @@ fn scaled(x: Tensor, factor: f64) -> Result<Tensor> {
     if factor == 1.0 { Ok(x) } else { x * factor }
 }
 
-/// The product of two arrays of matrices, as PyTorch's `matmul`; vectors count as a row or a column.
+/// Returns the product of two arrays of matrices, as PyTorch's `matmul`; vectors count as a row or a column.
 pub(super) fn product(a: &Tensor, b: &Tensor) -> Result<Tensor> {
     let (row, column) = (a.rank() == 1, b.rank() == 1);
     let a = if row { a.unsqueeze(0)? } else { a.clone() };
@@ -99,7 +99,7 @@ pub(super) fn softmax(x: &Tensor, at: usize, log: bool) -> Result<Tensor> {
     }
 }
 
-/// A score that no place has: its exponential is 0 and it can be subtracted from itself.
+/// Returns a score that no place has: its exponential is 0 and it can be subtracted from itself.
 fn lowest(dtype: DType) -> f64 {
     if dtype == DType::F16 { -3e4 } else { -1e30 }
 }
@@ -142,7 +142,7 @@ fn attention(
     }
 }
 
-/// The same of candle's operations, whose derivatives are right.
+/// Returns the same of candle's operations, whose derivatives are right.
 fn decomposed(attention: Attention<'_>) -> Result<Tensor> {
     let turned = attention.key.transpose(D::Minus2, D::Minus1)?;
     let mut scores = product(&(attention.query * attention.scale)?, &turned)?;
@@ -164,7 +164,7 @@ fn decomposed(attention: Attention<'_>) -> Result<Tensor> {
     product(&weights, attention.value)
 }
 
-/// True if a mask hides anything.
+/// Returns true if a mask hides anything.
 fn has_hidden(sees: &Tensor) -> Result<bool> {
     let least = sees.flatten_all()?.min(0)?;
     Ok(least.to_scalar::<u8>()? == 0)
@@ -179,7 +179,7 @@ fn repeated(x: &Tensor, heads: usize) -> Result<Tensor> {
         .index_select(&Tensor::new(ids, x.device())?, at)
 }
 
-/// Each place sees itself and those before it, counted from the first.
+/// Lets each place see itself and those before it, counted from the first.
 fn before(scores: &Tensor) -> Result<Tensor> {
     let (rows, columns) = (scores.dim(D::Minus2)?, scores.dim(D::Minus1)?);
     let sees = (0..rows * columns).map(|i| u8::from(i % columns <= i / columns));
@@ -200,7 +200,7 @@ fn masked(scores: &Tensor, allowed: &Tensor) -> Result<Tensor> {
     exponents.broadcast_div(&sum)
 }
 
-/// The letters of one operand; an ellipsis becomes letters of its own, the last axis first.
+/// Returns the letters of one operand; an ellipsis becomes letters of its own, the last axis first.
 fn letters(term: &str, rank: usize) -> Result<Vec<char>> {
     let term: String = term.chars().filter(|c| !c.is_whitespace()).collect();
     let Some((left, right)) = term.split_once("...") else {
@@ -217,7 +217,7 @@ fn letters(term: &str, rank: usize) -> Result<Vec<char>> {
     Ok(left.chars().chain(others).chain(right.chars()).collect())
 }
 
-/// A sum of products by letters, of one or two operands.
+/// Returns a sum of products by letters, of one or two operands.
 fn einsum(equation: &str, operands: &Operands<'_>) -> Result<Tensor> {
     let all = operands.all()?;
     let (inputs, output) = match equation.split_once("->") {
@@ -258,7 +258,7 @@ fn einsum(equation: &str, operands: &Operands<'_>) -> Result<Tensor> {
     }
 }
 
-/// The letters that stand once, in order, if no result is named.
+/// Returns the letters that stand once, in order, if no result is named.
 fn implied(terms: &[Vec<char>]) -> Vec<char> {
     let mut counts = BTreeMap::new();
     for letter in terms.iter().flatten() {
@@ -273,7 +273,7 @@ fn kept(term: &[char], output: &[char]) -> Vec<char> {
     kept.copied().collect()
 }
 
-/// The sum over letters that nobody wants.
+/// Returns the sum over letters that nobody wants.
 fn summed(x: &Tensor, term: &[char], wanted: &[char]) -> Result<Tensor> {
     let gone = (0..term.len()).filter(|at| !wanted.contains(&term[*at]));
     let gone: Vec<usize> = gone.collect();
@@ -294,7 +294,7 @@ fn arranged(x: &Tensor, term: &[char], order: &[char]) -> Result<Tensor> {
     }
 }
 
-/// The product of two operands as one product of arrays of matrices.
+/// Returns the product of two operands as one product of arrays of matrices.
 fn contracted(
     (x, a): (&Tensor, &[char]),
     (y, b): (&Tensor, &[char]),

@@ -82,7 +82,7 @@ fn made(values: Vec<f64>, dims: &[usize], kind: Kind, operands: &Operands<'_>) -
     Datum::host(values, dims, kind)
 }
 
-/// One side of the matrices, the other becomes 0.
+/// Returns one side of the matrices, the other becomes 0.
 fn triangle(operands: &Operands<'_>, diagonal: i64, upper: bool) -> Result<Datum> {
     let datum = operands.get(0)?;
     let Some([rows, columns]) = datum.dims().last_chunk::<2>().copied() else {

@@ -152,7 +152,7 @@ fn half_to_even(x: &Tensor) -> Result<Tensor> {
     below + up
 }
 
-/// 1 / (1 + exp(−x)) without an exponential that overflows.
+/// Returns 1 / (1 + exp(−x)) without an exponential that overflows.
 pub(super) fn sigmoid(x: &Tensor) -> Result<Tensor> {
     ((x * 0.5)?.tanh()? + 1.0)? * 0.5
 }
@@ -166,7 +166,7 @@ pub(super) fn softplus(x: &Tensor) -> Result<Tensor> {
     high + (away.exp()? + 1.0)?.log()?
 }
 
-/// A product that leaves x as it is where the factor is 1.
+/// Returns a product that leaves x as it is where the factor is 1.
 fn times(x: &Tensor, factor: f64) -> Result<Tensor> {
     if factor == 1.0 {
         Ok(x.clone())
@@ -175,14 +175,14 @@ fn times(x: &Tensor, factor: f64) -> Result<Tensor> {
     }
 }
 
-/// x within bounds, with derivative 0 at both as in PyTorch; NaN stays.
+/// Returns x within bounds, with derivative 0 at both as in PyTorch; NaN stays.
 fn bounded(x: &Tensor, least: f64, most: f64) -> Result<Tensor> {
     let of = |value: f64| x.zeros_like()? + value;
     let low = x.le(least)?.where_cond(&of(least)?, x)?;
     low.ge(most)?.where_cond(&of(most)?, &low)
 }
 
-/// x where it is above 0, else x times the slope of its channel.
+/// Returns x where it is above 0, else x times the slope of its channel.
 pub(super) fn prelu(operands: &Operands<'_>) -> Result<Tensor> {
     let (x, slope) = (operands.float(0)?, operands.float(1)?);
     let slope = if slope.elem_count() == 1 {

@@ -8,8 +8,9 @@ use crate::model::program::datum::Datum;
 /// Bins at most: as many numbers as a large layer has.
 const MOST: usize = 1 << 24;
 
-/// Counts the elements in bins of the same width, as PyTorch's `histc`: bounds of 0 are those of the elements, the
-/// upper bound belongs to the last bin, and what lies beyond is not counted. No derivative goes through it.
+/// Counts the elements in bins of the same width, as PyTorch's `histc`: bounds of 0 are those of the
+/// elements, the upper bound belongs to the last bin, and what lies beyond is not counted. No derivative goes through
+/// it.
 pub(super) fn apply(operands: &Operands<'_>, bins: usize, bounds: [f64; 2]) -> Result<Datum> {
     let place = operands.scope.place;
     let x = operands.get(0)?.to_float(place)?.detach();

@@ -47,7 +47,7 @@ pub(super) fn apply(op: &Op, operands: &Operands<'_>) -> Result<Datum> {
     }
 }
 
-/// Numbers of places as places of an axis: negative ones count from the end.
+/// Returns the numbers of places as places of an axis: negative ones count from the end.
 pub(super) fn places(index: &Datum, extent: usize) -> Result<Vec<usize>> {
     if index.kind() == Kind::Bool {
         bail!("a selection by truth values, whose size depends on the data");
@@ -56,7 +56,7 @@ pub(super) fn places(index: &Datum, extent: usize) -> Result<Vec<usize>> {
     numbers.map(|place| view::within(place, extent)).collect()
 }
 
-/// The places of a list along an axis.
+/// Returns the places of a list along an axis.
 pub(super) fn select(datum: &Datum, at: usize, places: &[usize]) -> Result<Datum> {
     datum.map(|x| {
         let ids: Vec<u32> = places.iter().map(|place| *place as u32).collect();
@@ -65,7 +65,7 @@ pub(super) fn select(datum: &Datum, at: usize, places: &[usize]) -> Result<Datum
     })
 }
 
-/// Places of the flat array, in another shape.
+/// Returns the places of the flat array, in another shape.
 pub(super) fn taken(datum: &Datum, places: &[usize], dims: &[usize]) -> Result<Datum> {
     let flat = datum.map(Tensor::flatten_all)?;
     select(&flat, 0, places)?.map(|x| x.reshape(dims))
@@ -79,7 +79,7 @@ fn embedding(operands: &Operands<'_>) -> Result<Datum> {
     select(&table, 0, &rows)?.map(|x| x.reshape(dims))
 }
 
-/// Distances between neighbours along each axis of the flat array.
+/// Returns the distances between neighbours along each axis of the flat array.
 pub(super) fn strides(dims: &[usize]) -> Vec<usize> {
     let mut strides = vec![1; dims.len()];
     for at in (1..dims.len()).rev() {
@@ -88,7 +88,7 @@ pub(super) fn strides(dims: &[usize]) -> Vec<usize> {
     strides
 }
 
-/// A flat place as places along each axis.
+/// Returns a flat place as places along each axis.
 pub(super) fn unravel(mut place: usize, dims: &[usize]) -> Vec<usize> {
     let mut places = vec![0; dims.len()];
     for at in (0..dims.len()).rev() {
@@ -211,7 +211,7 @@ fn roll(datum: &Datum, shifts: &[i64], axes: &[i64]) -> Result<Datum> {
     })
 }
 
-/// Values around; negative numbers cut off.
+/// Returns the values around; negative numbers cut off.
 fn pad(datum: &Datum, by: &[i64], with: Padding, operands: &Operands<'_>) -> Result<Datum> {
     let rank = datum.dims().len();
     let mut datum = datum.clone();
@@ -241,7 +241,7 @@ fn pad(datum: &Datum, by: &[i64], with: Padding, operands: &Operands<'_>) -> Res
     Ok(datum)
 }
 
-/// The place within an axis that stands for one around it.
+/// Returns the place within an axis that stands for one around it.
 fn mirrored(place: i64, extent: i64, with: Padding) -> Result<usize> {
     let place = match with {
         Padding::Reflect if place < 0 => -place,

@@ -59,14 +59,14 @@ fn linear(operands: &Operands<'_>) -> Result<Tensor> {
     y.reshape(dims)
 }
 
-/// x with mean 0 and variance 1 along its last axis.
+/// Returns x with mean 0 and variance 1 along its last axis.
 fn standardized(x: &Tensor, epsilon: f64) -> Result<Tensor> {
     let centred = x.broadcast_sub(&mean_of_last(x)?)?;
     let variance = mean_of_last(&centred.sqr()?)?;
     centred.broadcast_div(&(variance + epsilon)?.sqrt()?)
 }
 
-/// The last so many axes as one, and their extents.
+/// Returns the last so many axes as one, and their extents.
 fn rows(x: &Tensor, axes: usize) -> Result<(Tensor, Vec<usize>)> {
     let (lead, last) = x.dims().split_at(x.rank().saturating_sub(axes));
     let rows = x.contiguous()?;
@@ -117,7 +117,7 @@ fn normalized(norm: Normalization, operands: &Operands<'_>) -> Result<Tensor> {
     }
 }
 
-/// The shape of one number for each channel.
+/// Returns the shape of one number for each channel.
 fn channels(dims: &[usize]) -> Vec<usize> {
     let mut shape = vec![1; dims.len()];
     shape[1] = dims[1];
@@ -133,7 +133,7 @@ fn weight_norm(operands: &Operands<'_>, at: i64) -> Result<Tensor> {
     v.broadcast_mul(&g.broadcast_div(&norm)?)
 }
 
-/// (N, C·r², H, W) to (N, C, H·r, W·r).
+/// Returns (N, C·r², H, W) to (N, C, H·r, W·r).
 fn pixel_shuffle(x: &Tensor, factor: usize) -> Result<Tensor> {
     let (samples, channels, height, width) = x.dims4()?;
     let channels = channels / (factor * factor).max(1);

@@ -38,7 +38,7 @@ fn reduced(each: &Tensor, reduction: i64, count: f64) -> Result<Tensor> {
     }
 }
 
-/// The losses of single elements.
+/// Returns the losses of single elements.
 fn elements(kind: LossKind, x: &Tensor, target: &Tensor, weight: Option<Tensor>) -> Result<Tensor> {
     let distance = || x.broadcast_sub(target);
     let each = match kind {
@@ -138,7 +138,7 @@ fn classes(
     }
 }
 
-/// The cosine of the angle between vectors along an axis.
+/// Returns the cosine of the angle between vectors along an axis.
 pub(super) fn cosine(operands: &Operands<'_>, at: i64, epsilon: f64) -> Result<Tensor> {
     let (a, b) = (operands.float(0)?, operands.float(1)?);
     let at = axis(at, a.rank())?;

@@ -46,7 +46,7 @@ fn is_comparison(binary: Binary) -> bool {
     )
 }
 
-/// The common case of a tensor with a number on the host, in one operation; `None` otherwise.
+/// Returns the common case of a tensor with a number on the host, in one operation; `None` otherwise.
 fn with_number(
     binary: Binary,
     a: &Datum,
@@ -75,7 +75,7 @@ fn with_number(
     }))
 }
 
-/// x to a power; small whole ones by products, whose derivatives are defined everywhere.
+/// Returns x to a power; small whole ones by products, whose derivatives are defined everywhere.
 fn power(x: &Tensor, exponent: f64) -> Result<Tensor> {
     match exponent {
         0.0 => x.zeros_like()? + 1.0,
@@ -125,7 +125,7 @@ fn floats(binary: Binary, a: &Tensor, b: &Tensor) -> Result<Tensor> {
     }
 }
 
-/// The larger or smaller of two; equals share the derivative, NaN stays.
+/// Returns the larger or smaller of two; equals share the derivative, NaN stays.
 fn extreme(binary: Binary, a: &Tensor, b: &Tensor) -> Result<Tensor> {
     let dims = broadcast(a.dims(), b.dims())?;
     let (a, b) = (a.broadcast_as(dims.as_slice())?, b.broadcast_as(dims)?);
@@ -215,7 +215,7 @@ fn pick(condition: &Datum, a: &Datum, b: &Datum, operands: &Operands<'_>) -> Res
     Ok(a.with(condition.where_cond(&full(&x)?, &full(&y)?)?))
 }
 
-/// Values within bounds.
+/// Returns the values within bounds.
 fn clamp(operands: &Operands<'_>) -> Result<Datum> {
     let datum = operands.get(0)?;
     let place = operands.scope.place;

@@ -95,7 +95,7 @@ fn next_layer(
     })
 }
 
-/// All steps of one layer in one direction: x (T, N, inputs) to (T, N, H).
+/// Returns all steps of one layer in one direction: x (T, N, inputs) to (T, N, H).
 fn run(
     recurrent: Recurrent,
     layer: &Layer,

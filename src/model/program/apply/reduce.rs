@@ -77,7 +77,7 @@ fn reduced(by: Reduction, x: &Tensor, axes: &[usize]) -> Result<Tensor> {
     }
 }
 
-/// The largest or smallest value as it is.
+/// Returns the largest or smallest value as it is.
 fn bounds(x: &Tensor, axes: &[usize], most: bool) -> Result<Tensor> {
     let mut x = x.clone();
     for &at in axes {
@@ -90,7 +90,7 @@ fn bounds(x: &Tensor, axes: &[usize], most: bool) -> Result<Tensor> {
     Ok(x)
 }
 
-/// The largest value; equals share the derivative, as in PyTorch.
+/// Returns the largest value; equals share the derivative, as in PyTorch.
 fn largest(x: &Tensor, axes: &[usize]) -> Result<Tensor> {
     let most = bounds(&x.detach(), axes, true)?;
     if !x.track_op() {
@@ -114,7 +114,7 @@ fn product(x: &Tensor, axes: &[usize]) -> Result<Tensor> {
     Ok(x)
 }
 
-/// The norm of an order; its derivative at 0 is 0, as in PyTorch.
+/// Returns the norm of an order; its derivative at 0 is 0, as in PyTorch.
 fn norm(x: &Tensor, axes: &[usize], order: f64) -> Result<Tensor> {
     let size = Function::Abs.of(x)?;
     if order == f64::INFINITY {
@@ -138,7 +138,7 @@ fn norm(x: &Tensor, axes: &[usize], order: f64) -> Result<Tensor> {
     is_zero.where_cond(&root.zeros_like()?, &root)
 }
 
-/// The place of the largest or smallest value along an axis, the first of equals; NaN counts as both.
+/// Returns the place of the largest or smallest value along an axis, the first of equals; NaN counts as both.
 fn places(x: &Tensor, at: usize, min: bool) -> Result<(Vec<f64>, Vec<usize>)> {
     let last = x.rank() - 1;
     let host = x.detach().to_device(&Device::Cpu)?;
@@ -164,7 +164,7 @@ fn places(x: &Tensor, at: usize, min: bool) -> Result<(Vec<f64>, Vec<usize>)> {
     Ok((found, dims))
 }
 
-/// Places of an axis as whole numbers; the axis stays with extent 1 if it is kept.
+/// Returns the places of an axis as whole numbers; the axis stays with extent 1 if it is kept.
 fn place_datum(x: &Tensor, at: usize, keep: bool, min: bool) -> Result<Datum> {
     let (found, dims) = places(x, at, min)?;
     let datum = Datum::host(found, &dims, Kind::Int)?;
@@ -175,7 +175,7 @@ fn place_datum(x: &Tensor, at: usize, keep: bool, min: bool) -> Result<Datum> {
     })
 }
 
-/// Places of the largest or smallest values.
+/// Returns the places of the largest or smallest values.
 pub(super) fn arg_max(
     operands: &Operands<'_>,
     along: Option<i64>,
@@ -189,7 +189,7 @@ pub(super) fn arg_max(
     }
 }
 
-/// The largest or smallest values of an axis, and their places.
+/// Returns the largest or smallest values of an axis, and their places.
 pub(super) fn extreme(
     operands: &Operands<'_>,
     at: i64,
@@ -205,7 +205,7 @@ pub(super) fn extreme(
         .collect()
 }
 
-/// Values in order along an axis, and their places; equals stay in their order.
+/// Returns the values in order along an axis, and their places; equals stay in their order.
 pub(super) fn sort(op: &Op, operands: &Operands<'_>) -> Result<Vec<Datum>> {
     let Op::Sort {
         axis: at,
@@ -246,7 +246,8 @@ pub(super) fn sort(op: &Op, operands: &Operands<'_>) -> Result<Vec<Datum>> {
     Ok(vec![values, places])
 }
 
-/// Sums of all places before and with each; floats by a product with a triangle, which has both derivatives.
+/// Returns the sums of all places before and with each; floats by a product with a triangle, which has both
+/// derivatives.
 pub(super) fn cumulative_sum(operands: &Operands<'_>, at: i64) -> Result<Datum> {
     let datum = operands.get(0)?;
     if datum.dims().is_empty() {

@@ -53,7 +53,7 @@ pub(super) fn apply(op: &Op, operands: &Operands<'_>) -> Result<Datum> {
     }
 }
 
-/// The flat places of `index_put`, and the shape of the values there.
+/// Returns the flat places of `index_put`, and the shape of the values there.
 fn put_places(datum: &Datum, operands: &Operands<'_>) -> Result<(Vec<usize>, Vec<usize>)> {
     let dims = datum.dims();
     let picked = picked(dims, operands.from(2))?;
@@ -89,7 +89,7 @@ fn stretch_places(
     place(datum, &flat, &full(values, &dims)?, false, operands)
 }
 
-/// All values, one for each place.
+/// Returns all values, one for each place.
 fn full(values: &Datum, dims: &[usize]) -> Result<Datum> {
     let fits = broadcast(values.dims(), dims)?;
     if fits != dims {
@@ -98,7 +98,7 @@ fn full(values: &Datum, dims: &[usize]) -> Result<Datum> {
     values.map(|x| x.broadcast_as(dims)?.contiguous())
 }
 
-/// The first places along each axis.
+/// Returns the first places along each axis.
 fn stretch(values: &Datum, dims: &[usize]) -> Result<Datum> {
     let mut axes = dims.iter().enumerate();
     axes.try_fold(values.clone(), |values, (at, extent)| {
@@ -106,7 +106,7 @@ fn stretch(values: &Datum, dims: &[usize]) -> Result<Datum> {
     })
 }
 
-/// The array with new values at flat places; of several for one place the last counts, or all are added.
+/// Returns the array with new values at flat places; of several for one place the last counts, or all are added.
 fn place(
     datum: &Datum,
     places: &[usize],

@@ -77,7 +77,7 @@ pub(super) fn apply(op: &Op, operands: &Operands<'_>) -> Result<Datum> {
     }
 }
 
-/// Extents with −1 filled in.
+/// Returns the extents with −1 filled in.
 fn filled(to: &[i64], count: usize) -> Result<Vec<usize>> {
     let known: i64 = to.iter().filter(|n| **n != -1).product();
     let rest = (count as i64).checked_div(known).unwrap_or(0);
@@ -159,7 +159,7 @@ pub(super) fn bounds(slice: &AxisSlice, datum: &Datum, operands: &Operands<'_>) 
     Ok((at, start, (end - start).div_ceil(step), step))
 }
 
-/// The places of an axis from a start, so many, so far apart.
+/// Returns the places of an axis from a start, so many, so far apart.
 pub(super) fn every(x: &Tensor, (at, start, count, step): Bounds) -> Result<Tensor> {
     if step == 1 || count == 0 {
         return x.narrow(at, start, count);
@@ -169,7 +169,7 @@ pub(super) fn every(x: &Tensor, (at, start, count, step): Bounds) -> Result<Tens
         .index_select(&Tensor::new(places, x.device())?, at)
 }
 
-/// A place that counts from the end when it is negative.
+/// Returns a place that counts from the end when it is negative.
 pub(super) fn within(place: i64, extent: usize) -> Result<usize> {
     let from_start = if place < 0 {
         place + extent as i64
@@ -183,7 +183,7 @@ pub(super) fn within(place: i64, extent: usize) -> Result<usize> {
     }
 }
 
-/// The pieces of an axis.
+/// Returns the pieces of an axis.
 pub(super) fn pieces(op: &Op, operands: &Operands<'_>) -> Result<Vec<Datum>> {
     let datum = operands.get(0)?;
     let rank = datum.dims().len();
@@ -221,7 +221,7 @@ fn equal(extent: usize, size: i64) -> Vec<usize> {
     starts.map(|start| size.min(extent - start)).collect()
 }
 
-/// Values one after another, or side by side along a new axis.
+/// Returns the values one after another, or side by side along a new axis.
 fn together(operands: &Operands<'_>, dim: i64, new: bool) -> Result<Datum> {
     let mut data = operands.all()?;
     // PyTorch passes over the empty list that a loop begins with.
@@ -245,8 +245,8 @@ fn together(operands: &Operands<'_>, dim: i64, new: bool) -> Result<Datum> {
     Ok(cast[0].with(Tensor::cat(&tensors, at)?))
 }
 
-/// Differences of neighbours along an axis, so many times; other values may stand before and behind. Of truth values
-/// it is true where neighbours differ.
+/// Returns the differences of neighbours along an axis, so many times; other values may stand before and behind. Of
+/// truth values it is true where neighbours differ.
 pub(super) fn difference(operands: &Operands<'_>, dim: i64, times: usize) -> Result<Datum> {
     let own = operands.get(0)?;
     if times == 0 {
@@ -271,7 +271,7 @@ pub(super) fn difference(operands: &Operands<'_>, dim: i64, times: usize) -> Res
     Ok(own.with(values))
 }
 
-/// All operands with one shape.
+/// Returns all operands with one shape.
 pub(super) fn broadcast_together(operands: &Operands<'_>) -> Result<Vec<Datum>> {
     let data = operands.all()?;
     let mut dims = Vec::new();
@@ -283,7 +283,7 @@ pub(super) fn broadcast_together(operands: &Operands<'_>) -> Result<Vec<Datum>> 
         .collect()
 }
 
-/// The extent of an axis as a number.
+/// Returns the extent of an axis as a number.
 pub(super) fn extent(operands: &Operands<'_>, at: i64) -> Result<Datum> {
     let dims = operands.get(0)?.dims();
     Datum::int(dims[axis(at, dims.len())?] as i64)
@@ -308,7 +308,7 @@ fn diagonal(datum: &Datum, offset: i64, a: usize, b: usize) -> Result<Datum> {
     })
 }
 
-/// Windows of an axis as a new last axis.
+/// Returns the windows of an axis as a new last axis.
 fn unfold(datum: &Datum, at: usize, width: usize, step: usize) -> Result<Datum> {
     let extent = datum.dims()[at];
     let Some(travel) = extent.checked_sub(width) else {

@@ -315,7 +315,7 @@ impl Archive {
     }
 }
 
-/// The entry of the program, in either layout.
+/// Returns the entry of the program, in either layout.
 fn program_entry(names: &[String], root: &str) -> Result<String, String> {
     if names.iter().any(|name| name == OLD_PROGRAM) {
         return Ok(OLD_PROGRAM.into());
@@ -403,8 +403,8 @@ fn numbers(meta: &Json, key: &str) -> Option<Vec<usize>> {
     items.map(number).collect()
 }
 
-/// The elements of its storage that a view reaches over; `None` if the view has many times as many, or its strides are
-/// none of its own.
+/// Returns the elements of its storage that a view reaches over; `None` if the view has many times as many, or its
+/// strides are none of its own.
 fn reach(shape: &[usize], strides: &[usize]) -> Option<usize> {
     let mut extents = shape.iter();
     let count = extents.try_fold(1usize, |n, extent| n.checked_mul(*extent))?;
@@ -464,7 +464,7 @@ fn type_name(code: i64) -> String {
     }
 }
 
-/// Bytes of a number of PyTorch's types.
+/// Returns the bytes of a number of PyTorch's types.
 fn width(code: i64) -> Option<usize> {
     match code {
         1 | 2 | 12 => Some(1),
@@ -475,7 +475,7 @@ fn width(code: i64) -> Option<usize> {
     }
 }
 
-/// The number of some bytes, as many as its type has.
+/// Returns the number of some bytes, as many as its type has.
 fn value(code: i64, bytes: &[u8]) -> f64 {
     let mut little = [0; 8];
     little[..bytes.len()].copy_from_slice(bytes);

@@ -56,13 +56,14 @@ struct Argument<'a> {
     asked: Cell<bool>,
 }
 
-/// The only entry of an object: the kind of an argument, and what it holds.
+/// Returns the only entry of an object: the kind of an argument, and what it holds.
 pub(super) fn union(json: &Json) -> Option<(&str, &Json)> {
     let (kind, value) = json.as_object()?.iter().next()?;
     Some((kind.as_str(), value))
 }
 
-/// The names in a list of arguments, inputs or outputs, those of lists inside one by one; `None` for what has none.
+/// Returns the names in a list of arguments, inputs or outputs, those of lists inside one by one; `None` for what has
+/// none.
 pub(super) fn names(list: Option<&Json>) -> Vec<Option<&str>> {
     let values = list.and_then(Json::as_array).into_iter().flatten();
     let values = values.map(|value| value.get("arg").unwrap_or(value));
@@ -78,7 +79,7 @@ fn name_of(json: &Json) -> Option<&str> {
     name.or_else(|| json.pointer("/as_tensor/name"))?.as_str()
 }
 
-/// A number that may be written as `"Infinity"`, `"-Infinity"` or `"NaN"`.
+/// Returns a number that may be written as `"Infinity"`, `"-Infinity"` or `"NaN"`.
 fn number(json: &Json) -> Option<f64> {
     if let Some(number) = json.as_f64() {
         return Some(number);
@@ -138,7 +139,7 @@ impl<'a> Call<'a> {
         others.map(|argument| argument.name).collect()
     }
 
-    /// True if an argument is given and not `None`.
+    /// Returns true if an argument is given and not `None`.
     pub(super) fn has(&self, name: &str) -> bool {
         self.raw(name).is_some()
     }
@@ -188,7 +189,7 @@ impl<'a> Call<'a> {
         values
     }
 
-    /// True if an argument is a list.
+    /// Returns true if an argument is a list.
     pub(super) fn is_list(&self, name: &str) -> bool {
         self.raw(name).is_some_and(|(_, json)| json.is_array())
     }
@@ -296,14 +297,14 @@ impl<'a> Call<'a> {
         kind(self.raw(name)?.1.as_i64()?)
     }
 
-    /// True if a number is written as a float.
+    /// Returns true if a number is written as a float.
     pub(super) fn is_float(&self, name: &str) -> bool {
         self.raw(name)
             .is_some_and(|(kind, _)| kind.contains("float"))
     }
 }
 
-/// The kind of PyTorch's types, by the numbers that the schema has for them; `None` for complex and other ones.
+/// Returns the kind of PyTorch's types, by the numbers that the schema has for them; `None` for complex and other ones.
 pub(super) fn kind(code: i64) -> Option<Kind> {
     match code {
         1..=5 => Some(Kind::Int),

@@ -351,12 +351,12 @@ impl Reader<'_> {
     }
 }
 
-/// `aten.conv2d.default` of `torch.ops.aten.conv2d.default`.
+/// Returns `aten.conv2d.default` of `torch.ops.aten.conv2d.default`.
 fn short(target: &str) -> &str {
     target.trim_start_matches("torch.ops.")
 }
 
-/// The operator, and the last line of the user's source that led to it.
+/// Returns the operator, and the last line of the user's source that led to it.
 fn label(node: &Json, target: &str) -> String {
     let trace = node
         .pointer("/metadata/stack_trace")

@@ -108,7 +108,7 @@ pub(super) fn taken(module: &Json) -> impl Iterator<Item = GraphInput<'_>> {
     })
 }
 
-/// Names of the values that a graph's operations or outputs take, those of blocks inside too.
+/// Returns the names of the values that a graph's operations or outputs take, those of blocks inside too.
 pub(super) fn used(graph: &Json) -> HashSet<String> {
     let mut used = HashSet::new();
     let mut open = vec![graph.get("nodes"), graph.get("outputs")];
@@ -128,7 +128,7 @@ pub(super) fn used(graph: &Json) -> HashSet<String> {
     used
 }
 
-/// The names that the model gives its outputs, one for each leaf; `None` for those without.
+/// Returns the names that the model gives its outputs, one for each leaf; `None` for those without.
 pub(super) fn output_names(module: &Json) -> Vec<Option<String>> {
     let spec = module
         .pointer("/module_call_graph/0/signature/out_spec")

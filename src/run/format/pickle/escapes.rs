@@ -61,7 +61,7 @@ pub(super) fn bytes(text: &[u8]) -> Vec<u8> {
     resolved
 }
 
-/// The number of these digits, and how many there are.
+/// Returns the number of these digits, and how many there are.
 fn number(text: &[u8], least: usize, most: usize, radix: u32) -> Option<(u8, usize)> {
     let is_digit = |byte: &&u8| char::from(**byte).is_digit(radix);
     let used = text.iter().take(most).take_while(is_digit).count();

@@ -27,17 +27,17 @@ impl Input {
         }
     }
 
-    /// Place of the next byte.
+    /// Returns the place of the next byte.
     pub(super) fn position(&self) -> u64 {
         self.start + self.at as u64
     }
 
-    /// True where parts are copies.
+    /// Returns true where parts are copies.
     pub(super) fn is_memory(&self) -> bool {
         matches!(self.source, Source::Memory(_))
     }
 
-    /// Bytes that are left.
+    /// Returns the bytes that are left.
     pub(super) fn left(&self) -> u64 {
         self.source.len().saturating_sub(self.position())
     }
@@ -52,7 +52,7 @@ impl Input {
         Ok(bytes)
     }
 
-    /// `len` bytes; memory is taken only for what is there.
+    /// Returns `len` bytes; memory is taken only for what is there.
     pub(super) fn bytes(&mut self, len: u64) -> io::Result<Vec<u8>> {
         if len > self.left() {
             return Err(io::ErrorKind::UnexpectedEof.into());
@@ -62,7 +62,7 @@ impl Input {
         Ok(bytes)
     }
 
-    /// The next `len` bytes as a part of the source, which are passed over.
+    /// Returns the next `len` bytes as a part of the source, which are passed over.
     pub(super) fn leave(&mut self, len: u64) -> io::Result<Source> {
         let part = self.source.part(self.position(), len);
         let part = part.ok_or(io::ErrorKind::UnexpectedEof)?;

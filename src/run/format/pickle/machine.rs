@@ -50,7 +50,7 @@ pub(crate) struct Machine {
 }
 
 impl Machine {
-    /// A machine before the first instruction.
+    /// Returns a machine before the first instruction.
     pub(crate) fn new(source: &Source, at: u64) -> Self {
         Self {
             input: Input::new(source, at),
@@ -452,7 +452,7 @@ impl Machine {
     }
 }
 
-/// An object of this class without a state.
+/// Returns an object of this class without a state.
 pub(super) fn opaque(class: Arc<str>) -> Opaque {
     Opaque {
         class,
@@ -474,7 +474,7 @@ fn text(bytes: Vec<u8>) -> Arc<str> {
     }
 }
 
-/// A text where the bytes are one, as those of names are.
+/// Returns a text where the bytes are one, as those of names are.
 fn of_bytes(bytes: Vec<u8>) -> Node {
     match String::from_utf8(bytes) {
         Ok(text) => Node::Text(text.into()),
@@ -482,7 +482,7 @@ fn of_bytes(bytes: Vec<u8>) -> Node {
     }
 }
 
-/// The text of a line without the quotation marks of protocol 0.
+/// Returns the text of a line without the quotation marks of protocol 0.
 fn unquoted(line: Vec<u8>) -> Vec<u8> {
     match line.as_slice() {
         [b'\'', inner @ .., b'\''] | [b'"', inner @ .., b'"'] => inner.to_vec(),

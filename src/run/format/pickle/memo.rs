@@ -12,12 +12,12 @@ pub(super) struct Memo {
 }
 
 impl Memo {
-    /// Number of values.
+    /// Returns the number of values.
     pub(super) fn len(&self) -> u64 {
         (self.row.len() + self.others.len()) as u64
     }
 
-    /// Bytes that a value of this number may take; the row may be twice as long as it is full.
+    /// Returns the bytes that a value of this number may take; the row may be twice as long as it is full.
     pub(super) fn cost(&self, index: u64) -> u64 {
         if index <= self.row.len() as u64 {
             2 * size_of::<Value>() as u64

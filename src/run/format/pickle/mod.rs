@@ -37,17 +37,17 @@ impl Pickle {
         Machine::new(source, at).run()
     }
 
-    /// The outermost value.
+    /// Returns the outermost value.
     pub(crate) fn root(&self) -> Value {
         self.root
     }
 
-    /// The first byte behind the pickle.
+    /// Returns the first byte behind the pickle.
     pub(crate) fn end(&self) -> u64 {
         self.end
     }
 
-    /// The parts of a value.
+    /// Returns the parts of a value.
     pub(crate) fn node(&self, value: Value) -> Option<&Node> {
         match value {
             Value::Node(index) => self.nodes.get(index as usize),
@@ -55,7 +55,7 @@ impl Pickle {
         }
     }
 
-    /// The text of a value; that of bytes where they are UTF-8, since Python 2 wrote names so.
+    /// Returns the text of a value; that of bytes where they are UTF-8, since Python 2 wrote names so.
     pub(crate) fn text(&self, value: Value) -> Option<Arc<str>> {
         match self.node(value)? {
             Node::Text(text) => Some(Arc::clone(text)),
@@ -64,7 +64,7 @@ impl Pickle {
         }
     }
 
-    /// The entries of a dict, or of an object that is one.
+    /// Returns the entries of a dict, or of an object that is one.
     pub(crate) fn entries(&self, value: Value) -> Option<&[(Value, Value)]> {
         match self.node(value)? {
             Node::Dict(entries) => Some(entries),
@@ -73,7 +73,7 @@ impl Pickle {
         }
     }
 
-    /// The value of a key in a dict.
+    /// Returns the value of a key in a dict.
     pub(crate) fn get(&self, dict: Value, key: &str) -> Option<Value> {
         let entries = self.entries(dict)?;
         let found = entries
@@ -83,7 +83,7 @@ impl Pickle {
         found.map(|(_, value)| *value)
     }
 
-    /// Bytes of an element, by the key of each storage.
+    /// Returns the bytes of an element, by the key of each storage.
     pub(crate) fn element_sizes(&self) -> HashMap<Arc<str>, usize> {
         let storages = self.nodes.iter().filter_map(|node| match node {
             Node::Storage(storage) => Some((
@@ -95,7 +95,7 @@ impl Pickle {
         storages.collect()
     }
 
-    /// The values of a list or tuple.
+    /// Returns the values of a list or tuple.
     pub(crate) fn values(&self, value: Value) -> Option<&[Value]> {
         match self.node(value)? {
             Node::List(values) | Node::Tuple(values) => Some(values),

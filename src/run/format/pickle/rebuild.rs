@@ -17,7 +17,7 @@ const NAME: usize = 1 << 10;
 const EXTENTS: usize = 64;
 
 impl Machine {
-    /// The value of a call; that of an unknown one is opaque.
+    /// Returns the value of a call; that of an unknown one is opaque.
     pub(super) fn made(
         &mut self,
         callable: Value,
@@ -210,7 +210,7 @@ impl Machine {
         }
     }
 
-    /// `(storage, offset, size, stride, …)`.
+    /// Returns `(storage, offset, size, stride, …)`.
     fn tensor(&self, args: &[Value], dtype: Option<Element>) -> Option<Node> {
         let [Value::Node(storage), Value::Int(offset), size, stride, ..] = *args else {
             return None;
@@ -233,7 +233,7 @@ impl Machine {
         })))
     }
 
-    /// A tensor in a form that is not read, with its shape, so that its numbers can be reported as left out.
+    /// Returns a tensor in a form that is not read, with its shape, so that its numbers can be reported as left out.
     fn unread(&self, function: &str, args: &[Value]) -> Option<Node> {
         let argument = |index: usize| args.get(index).copied().unwrap_or(Value::None);
         let (kind, shape) = match function {
@@ -297,7 +297,7 @@ impl Machine {
         })))
     }
 
-    /// A number of numpy's own types.
+    /// Returns a number of numpy's own types.
     fn scalar(&self, dtype: Value, data: Value) -> Option<Value> {
         let Node::NumpyType(element, false) = self.node(dtype)? else {
             return None;
@@ -347,7 +347,7 @@ impl Machine {
         Ok(values)
     }
 
-    /// Bytes that Python 3 wrote as text for protocol 2.
+    /// Returns the bytes that Python 3 wrote as text for protocol 2.
     fn encoded(&mut self, from: Value) -> Result<Option<Node>, PickleError> {
         let bytes: Arc<[u8]> = match self.node(from) {
             Some(Node::Text(text)) => text.chars().map(|c| c as u32 as u8).collect(),
@@ -370,7 +370,7 @@ impl Machine {
         }
     }
 
-    /// A key or a short name; longer texts are neither, and would be copied at each mention.
+    /// Returns a key or a short name; longer texts are neither, and would be copied at each mention.
     fn string_of(&self, value: Value) -> Option<String> {
         match (value, self.node(value)) {
             (_, Some(Node::Text(text))) if text.len() <= NAME => Some(text.to_string()),
@@ -390,7 +390,7 @@ fn unknown(name: &str, size: usize) -> Element {
     }
 }
 
-/// Element type of a storage class or a dtype of torch; `None` if it has none of its own.
+/// Returns the element type of a storage class or a dtype of torch; `None` if it has none of its own.
 pub(super) fn element(class: &str) -> Option<Element> {
     let name = class.rsplit('.').next().unwrap_or(class);
     let (name, size) = match name {
@@ -421,7 +421,7 @@ pub(super) fn element(class: &str) -> Option<Element> {
     Some(unknown(name, size))
 }
 
-/// Element type by numpy's short name, e.g. `f4` or `<i8`.
+/// Returns the element type by numpy's short name, e.g. `f4` or `<i8`.
 fn numpy_element(name: &str) -> Element {
     match name.trim_start_matches(['<', '>', '=', '|']) {
         "f8" => unknown("F64", 8),
@@ -440,7 +440,7 @@ fn numpy_element(name: &str) -> Element {
     }
 }
 
-/// One number of little-endian bytes.
+/// Returns one number of little-endian bytes.
 pub(crate) fn number(name: &str, bytes: &[u8]) -> Option<Value> {
     Some(match name {
         "F64" => Value::Float(f64::from_le_bytes(bytes.try_into().ok()?)),

@@ -106,7 +106,7 @@ fn samples<'a>(root: &Item, stored: &'a dyn Fn(usize) -> Option<&'a Stored>) -> 
     (is_table && has_target).then(|| names.join(", "))
 }
 
-/// The number of parts that the arguments of training tell.
+/// Returns the number of parts that the arguments of training tell.
 fn model_parallel(root: &Item) -> Option<String> {
     let args = root.get("args").or_else(|| root.get("config"))?;
     let kinds = [
@@ -120,7 +120,7 @@ fn model_parallel(root: &Item) -> Option<String> {
     })
 }
 
-/// The name of a tensor that torch rebuilds by way of a class of its own: of it, only the name is known.
+/// Returns the name of a tensor that torch rebuilds by way of a class of its own: of it, only the name is known.
 fn wrapped(item: &Item, depth: usize) -> Option<String> {
     let Item::Dict(_, fields) = item else {
         return None;
@@ -135,7 +135,7 @@ fn wrapped(item: &Item, depth: usize) -> Option<String> {
     })
 }
 
-/// The class of a tensor of which each process has a part, or the name of a flattened part.
+/// Returns the class of a tensor of which each process has a part, or the name of a flattened part.
 fn sharded(item: &Item, depth: usize) -> Option<String> {
     let Item::Dict(_, fields) = item else {
         return None;
@@ -152,7 +152,7 @@ fn sharded(item: &Item, depth: usize) -> Option<String> {
     })
 }
 
-/// True for the name under which FSDP keeps the part of one process, flattened.
+/// Returns true for the name under which FSDP keeps the part of one process, flattened.
 fn is_flattened(name: &str) -> bool {
     let (front, last) = name.rsplit_once('.').unwrap_or(("", name));
     match last.strip_prefix("flat_param") {

@@ -109,14 +109,14 @@ fn fully_sharded(name: &str) -> Option<Part> {
     })
 }
 
-/// The number that a text begins with, and what follows.
+/// Returns the number that a text begins with, and what follows.
 fn number(text: &str) -> Option<(usize, &str)> {
     let end = text.find(|c: char| !c.is_ascii_digit());
     let (digits, rest) = text.split_at(end.unwrap_or(text.len()));
     Some((digits.parse().ok()?, rest))
 }
 
-/// A name up to its rank, what follows it, and the remedy for such parts.
+/// Returns a name up to its rank, what follows it, and the remedy for such parts.
 fn ranked(name: &str) -> Option<(&str, &str, &'static str)> {
     RANKS.iter().find_map(|(word, remedy)| {
         let (before, rest) = name.split_at(name.find(word)? + word.len());
@@ -137,7 +137,7 @@ fn ranked(name: &str) -> Option<(&str, &str, &'static str)> {
     })
 }
 
-/// A part of which another lies beside it, or in a folder beside its own.
+/// Returns a part of which another lies beside it, or in a folder beside its own.
 fn beside(path: &Path, name: &str) -> Option<Part> {
     let folder = path.parent()?;
     let files = || siblings(folder, name, |_| true);
@@ -162,7 +162,7 @@ fn beside(path: &Path, name: &str) -> Option<Part> {
     ))
 }
 
-/// The names in a folder that differ from this one in the rank alone, with itself; `None` if it is alone.
+/// Returns the names in a folder that differ from this one in the rank alone, with itself; `None` if it is alone.
 fn siblings(
     folder: &Path,
     name: &str,
@@ -190,7 +190,7 @@ mod tests {
 
     use super::*;
 
-    /// The words for the first of these files, where all of them lie in one folder.
+    /// Returns the words for the first of these files, where all of them lie in one folder.
     fn words(files: &[&str]) -> Option<String> {
         let folder = tempfile::tempdir().unwrap();
         for file in files {

@@ -25,7 +25,7 @@ const DEEPEST: usize = 6;
 /// The element type of a tensor.
 pub(super) type Types<'a> = dyn Fn(usize) -> Option<&'a Dtype> + 'a;
 
-/// The name of a tensor that only quantized models have.
+/// Returns the name of a tensor that only quantized models have.
 pub(super) fn name(item: &Item, types: &Types<'_>, depth: usize) -> Option<String> {
     let deeper = |inner: &Item| (depth < DEEPEST).then(|| name(inner, types, depth + 1))?;
     let fields = match item {
@@ -51,7 +51,7 @@ pub(super) fn name(item: &Item, types: &Types<'_>, depth: usize) -> Option<Strin
     found.or_else(|| scaled(named, types))
 }
 
-/// True for the name of a layer's tensor; under another, one foreign value beside a model says nothing of it.
+/// Returns true for the name of a layer's tensor; under another, one foreign value beside a model says nothing of it.
 pub(super) fn is_of_layer(name: &str) -> bool {
     name.contains('.') || name == "weight"
 }
@@ -61,7 +61,7 @@ fn is_telling(name: &str) -> bool {
     WORDS.contains(&last) || WORDS_OF_LAYERS.iter().any(|end| name.ends_with(end))
 }
 
-/// The first tensor of few bits whose scale lies beside it.
+/// Returns the first tensor of few bits whose scale lies beside it.
 fn scaled<'n>(
     tensors: impl Iterator<Item = (&'n str, usize)> + Clone,
     types: &Types<'_>,
@@ -79,7 +79,7 @@ fn scaled<'n>(
     found.map(|(name, _)| format!("{name} beside its scale"))
 }
 
-/// The names that a tensor would have whose scale, or book of codes, has this name.
+/// Returns the names that a tensor would have whose scale, or book of codes, has this name.
 fn of_scale(scale: &str) -> Vec<String> {
     let rules = [
         ("_scale_inv", ""),
@@ -99,7 +99,7 @@ fn of_scale(scale: &str) -> Vec<String> {
     names.collect()
 }
 
-/// True for eight bits and less, and for words that such numbers are packed into.
+/// Returns true for eight bits and less, and for words that such numbers are packed into.
 fn is_of_few_bits(dtype: &Dtype) -> bool {
     match dtype {
         Dtype::F8E4M3 | Dtype::F8E5M2 | Dtype::F8E4M3Fnuz | Dtype::F8E5M2Fnuz => true,
@@ -114,7 +114,7 @@ mod tests {
 
     const I8: Dtype = Dtype::Other(String::new());
 
-    /// A dict of tensors of these names and types.
+    /// Returns a dict of tensors of these names and types.
     fn dict(fields: &[(&str, &Dtype)]) -> (Item, Vec<Dtype>) {
         let named = fields.iter().enumerate();
         let items = named.map(|(at, (name, _))| ((*name).into(), Item::Tensor(at)));

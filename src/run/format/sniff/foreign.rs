@@ -166,7 +166,7 @@ const ZLIB: Thing = model(
 const WEB_PAGE: Thing = other("a web page (HTML)", DOWNLOAD);
 const JSON: Thing = other("a JSON text", DOWNLOAD);
 
-/// The thing that begins so; texts are looked at behind marks, blanks and comments.
+/// Returns the thing that begins so; texts are looked at behind marks, blanks and comments.
 pub(super) fn by_bytes(front: &[u8]) -> Option<Thing> {
     let text = behind_comments(front);
     let is_told = |(begin, _): &&(&[u8], Thing)| {
@@ -224,7 +224,7 @@ fn by_fields(front: &[u8]) -> Option<Thing> {
     }
 }
 
-/// The front without a byte-order mark, blanks and comments of markup.
+/// Returns the front without a byte-order mark, blanks and comments of markup.
 fn behind_comments(front: &[u8]) -> &[u8] {
     let mut text = front.strip_prefix(b"\xef\xbb\xbf").unwrap_or(front);
     loop {
@@ -239,7 +239,7 @@ fn behind_comments(front: &[u8]) -> &[u8] {
     }
 }
 
-/// True for UTF-8 without control characters; the last letter may be cut.
+/// Returns true for UTF-8 without control characters; the last letter may be cut.
 pub(super) fn is_text(front: &[u8]) -> bool {
     let text = match std::str::from_utf8(front) {
         Ok(text) => text,

@@ -38,7 +38,7 @@ pub enum Content {
 }
 
 impl Content {
-    /// True for what can hold weights that are read.
+    /// Returns true for what can hold weights that are read.
     #[must_use]
     pub fn is_readable(self) -> bool {
         use Content::{Pickle, Safetensors, StableBaselines, TorchLegacy, TorchZip};
@@ -48,7 +48,7 @@ impl Content {
         )
     }
 
-    /// The thing's name and its remedy, for kinds that are never read.
+    /// Returns the thing's name and its remedy, for kinds that are never read.
     pub(super) fn refusal(self) -> Option<Thing> {
         match self {
             Self::Foreign(thing) => Some(thing),
@@ -73,7 +73,7 @@ pub fn sniff(path: &Path) -> io::Result<Content> {
     content(&source)
 }
 
-/// The same, of an open file.
+/// Returns the same, of an open file.
 pub(super) fn content(source: &Source) -> io::Result<Content> {
     let len = source.len();
     let front = source.bytes(0, len.min(512))?;
@@ -104,7 +104,7 @@ pub(super) fn content(source: &Source) -> io::Result<Content> {
     })
 }
 
-/// True for what Python 2 writes for the containers and classes that checkpoints are.
+/// Returns true for what Python 2 writes for the containers and classes that checkpoints are.
 fn is_binary_of_python_2(front: &[u8]) -> bool {
     matches!(
         front,
@@ -114,7 +114,7 @@ fn is_binary_of_python_2(front: &[u8]) -> bool {
     )
 }
 
-/// True for the first instructions of other pickles without a header: a container, a mark and a value, or a
+/// Returns true for the first instructions of other pickles without a header: a container, a mark and a value, or a
 /// class, whose module and name are lines.
 fn may_be_pickle(front: &[u8]) -> bool {
     let is_name = |line: &[u8]| {
@@ -141,7 +141,7 @@ fn may_be_pickle(front: &[u8]) -> bool {
     }
 }
 
-/// True for the length of a header and its first letter, also where the rest is still to be written.
+/// Returns true for the length of a header and its first letter, also where the rest is still to be written.
 fn is_safetensors(front: &[u8]) -> bool {
     let length = front
         .first_chunk::<8>()

@@ -128,7 +128,7 @@ impl Network {
         (!self.path.is_empty()).then(|| self.path.join("."))
     }
 
-    /// True if it has tensors as layers name them: a buffer of observations has none.
+    /// Returns true if it has tensors as layers name them: a buffer of observations has none.
     fn has_layers(&self) -> bool {
         let mut names = self.tensors.iter().map(|(_, name)| name);
         names.any(|name| name.rsplit('.').next().is_some_and(is_of_layer))
@@ -290,7 +290,7 @@ impl Finder<'_> {
         }
     }
 
-    /// True for a key whose values are a trainer's.
+    /// Returns true for a key whose values are a trainer's.
     fn is_passed(&self, key: &str) -> bool {
         if self.is_strict {
             is_trainer(key)
@@ -299,7 +299,7 @@ impl Finder<'_> {
         }
     }
 
-    /// True for a dict whose values are networks rather than the layers of one. A word like `target` may be
+    /// Returns true for a dict whose values are networks rather than the layers of one. A word like `target` may be
     /// a layer's name too: it tells a network where a flat state dict stands below it, where all beside it
     /// have such words, and where another value has the same tensors.
     fn holds_networks(&self, fields: &[(Arc<str>, &Item)]) -> bool {
@@ -328,7 +328,7 @@ impl Finder<'_> {
         })
     }
 
-    /// True if two values hold tensors of the same names and shapes.
+    /// Returns true if two values hold tensors of the same names and shapes.
     fn is_twin(&self, one: &Item, other: &Item) -> bool {
         let [one, other] = [one, other].map(|item| {
             let mut tensors = Vec::new();
@@ -343,7 +343,7 @@ impl Finder<'_> {
         !one.is_empty() && one == other
     }
 
-    /// A float tensor that is no number of the trainer's. Where it stands beside networks rather than
+    /// Returns a float tensor that is no number of the trainer's. Where it stands beside networks rather than
     /// `alone`, any word of a trainer's tells that.
     fn is_weight(&self, name: &str, item: &Item, alone: bool) -> bool {
         let Item::Tensor(index) = item else {
@@ -422,7 +422,7 @@ fn flatten(item: &Item, front: &str, nested: bool, to: &mut Vec<(usize, String)>
     }
 }
 
-/// The value under a dotted key: keys may have dots themselves, and flat names begin with one.
+/// Returns the value under a dotted key: keys may have dots themselves, and flat names begin with one.
 fn below(item: &Item, key: &str) -> Option<Item> {
     if let Item::List(values) = item {
         let (number, rest) = key.split_once('.').unwrap_or((key, ""));
@@ -454,7 +454,7 @@ fn below(item: &Item, key: &str) -> Option<Item> {
     (!flat.is_empty()).then_some(Item::Dict(None, flat))
 }
 
-/// The state of an optimizer, by what it holds.
+/// Returns the state of an optimizer, by what it holds.
 fn is_state(class: Option<&str>, fields: &[(Arc<str>, Item)]) -> bool {
     let has = |names: &[&str]| fields.iter().any(|(name, _)| names.contains(&&**name));
     // An average of weights is among torch's optimizers, and is a model.
@@ -465,7 +465,7 @@ fn is_state(class: Option<&str>, fields: &[(Arc<str>, Item)]) -> bool {
         || has(&["step"]) && has(&["sum", "prev", "step_size", "mu_product"])
 }
 
-/// A flat name within an optimizer's state.
+/// Returns a flat name within an optimizer's state.
 fn is_flat_state(name: &str) -> bool {
     name.split('.').any(|part| STATES.contains(&part))
         || name
@@ -473,7 +473,7 @@ fn is_flat_state(name: &str) -> bool {
             .is_some_and(|(head, _)| is_optimizer(head))
 }
 
-/// A dict whose tensors have dotted names: the flat state dict of a network.
+/// Returns a dict whose tensors have dotted names: the flat state dict of a network.
 fn is_flat(item: &Item) -> bool {
     let Item::Dict(_, fields) = item else {
         return false;
@@ -484,12 +484,12 @@ fn is_flat(item: &Item) -> bool {
     fields.iter().any(dotted)
 }
 
-/// True for the name of a layer's own tensor.
+/// Returns true for the name of a layer's own tensor.
 fn is_of_layer(name: &str) -> bool {
     LAYER.contains(&name)
 }
 
-/// A dict of one layer's tensors, as flax nests them.
+/// Returns a dict of one layer's tensors, as flax nests them.
 fn is_layer(item: &Item) -> bool {
     let Item::Dict(_, fields) = item else {
         return false;
@@ -499,7 +499,7 @@ fn is_layer(item: &Item) -> bool {
     !fields.is_empty() && fields.iter().all(tensor)
 }
 
-/// The outermost keys, for an error message.
+/// Returns the outermost keys, for an error message.
 fn heads(root: &Item) -> Vec<String> {
     let Item::Dict(_, fields) = root else {
         return Vec::new();

@@ -6,7 +6,7 @@ use super::super::Dtype;
 use super::super::strided::Ahead;
 use super::*;
 
-/// A tensor of two numbers for each name, of a shape of its own where its name ends with a digit.
+/// Returns a tensor of two numbers for each name, of a shape of its own where its name ends with a digit.
 fn stored(names: &[&str]) -> Vec<Stored> {
     let one = |name: &&str| Stored {
         dtype: Dtype::F32,
@@ -91,7 +91,7 @@ fn networks_that_share_a_flat_dict_are_told_apart() {
     assert_eq!(chosen(&names, None).unwrap().1.len(), 2);
 }
 
-/// A dict of dicts by dotted paths; the tensors are numbered.
+/// Returns a dict of dicts by dotted paths; the tensors are numbered.
 fn tree(paths: &[&str]) -> Item {
     let mut root: Vec<(Arc<str>, Item)> = Vec::new();
     for (at, path) in paths.iter().enumerate() {

@@ -60,7 +60,7 @@ fn sentence(error: impl std::fmt::Display) -> String {
     error.to_string()
 }
 
-/// The sentence for a pickle that lies in the file as it is: where it ends too early, so does the file.
+/// Returns the sentence for a pickle that lies in the file as it is: where it ends too early, so does the file.
 fn cut(error: PickleError) -> String {
     match error {
         PickleError::Io(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
@@ -201,7 +201,7 @@ fn of_torch(
     Some(stored.checked())
 }
 
-/// A storage that was saved as a legacy file of its own, as `pickle.dump` of a tensor does.
+/// Returns a storage that was saved as a legacy file of its own, as `pickle.dump` of a tensor does.
 fn within(source: &Source) -> Option<(Arc<Storage>, Element)> {
     let mut at = 0;
     let mut root = None;

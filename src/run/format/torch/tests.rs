@@ -8,7 +8,7 @@ use super::*;
 const TENSOR: &[u8] =
     b"ctorch._utils\n_rebuild_tensor_v2\n((U\x07storagectorch\nFloatStorage\nU\x010U\x03cpuK\x02tQK\x00K\x02\x85K\x01\x85\x89NtR";
 
-/// A program of protocol 2 in which `@` stands for a tensor.
+/// Returns a program of protocol 2 in which `@` stands for a tensor.
 fn program(text: &[u8]) -> Contents {
     let parts: Vec<&[u8]> = text.split(|byte| *byte == b'@').collect();
     read(&parts.join(TENSOR))
@@ -19,7 +19,7 @@ fn read(text: &[u8]) -> Contents {
     contents(&Source::Memory(bytes.into())).unwrap()
 }
 
-/// The dotted names of all tensors.
+/// Returns the dotted names of all tensors.
 fn names(item: &Item) -> Vec<String> {
     let below = |name: &str, item: &Item| -> Vec<String> {
         let inner = names(item).into_iter();

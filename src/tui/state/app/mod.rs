@@ -53,7 +53,7 @@ pub struct App {
 }
 
 impl App {
-    /// A screen that shows nothing yet.
+    /// Returns a screen that shows nothing yet.
     #[must_use]
     pub fn new(appearance: Appearance) -> Self {
         Self {
@@ -62,20 +62,20 @@ impl App {
         }
     }
 
-    /// The same screen with these keys.
+    /// Returns the same screen with these keys.
     #[must_use]
     pub fn with_keys(self, keymap: Keymap) -> Self {
         Self { keymap, ..self }
     }
 
-    /// The same screen, which knows how its session was asked for.
+    /// Returns the same screen, which knows how its session was asked for.
     #[must_use]
     pub fn of(self, invocation: Invocation) -> Self {
         let invocation = Arc::new(invocation);
         Self { invocation, ..self }
     }
 
-    /// The same screen of a run that goes on by this clock.
+    /// Returns the same screen of a run that goes on by this clock.
     #[must_use]
     pub fn with_clock(self, clock: fn() -> SystemTime) -> Self {
         let clock = Some(clock);
@@ -314,7 +314,7 @@ impl App {
         &self.appearance
     }
 
-    /// The colours of the screen.
+    /// Returns the colours of the screen.
     #[must_use]
     pub fn theme(&self) -> &Theme {
         self.appearance.themes.current()
@@ -385,13 +385,13 @@ impl App {
         self.playback.is_filming()
     }
 
-    /// The point of the plane that the user asks about.
+    /// Returns the point of the plane that the user asks about.
     #[must_use]
     pub fn cursor(&self) -> Option<[f64; 2]> {
         self.navigation.cursor.map(|cursor| cursor.at)
     }
 
-    /// The step that is being typed: keys are for [`App::enter`] then.
+    /// Returns the step that is being typed: keys are for [`App::enter`] then.
     #[must_use]
     pub fn prompt(&self) -> Option<&Prompt> {
         self.prompt.as_ref()

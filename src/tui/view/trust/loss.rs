@@ -15,7 +15,7 @@ use super::{LABEL, Row};
 /// Rows that assumptions may take.
 const ROWS: usize = 3;
 
-/// The checkpoint's own loss beside that of its place on the map, and everything that it rests on.
+/// Returns the checkpoint's own loss beside that of its place on the map, and everything that it rests on.
 pub(super) fn losses(app: &App, width: usize) -> Vec<Row> {
     let theme = app.theme();
     let line = facts::selected(app);
@@ -112,7 +112,7 @@ fn logged(app: &App) -> Option<Row> {
     Some(Row::new("logged", short(value), app.theme().strong()).with(details))
 }
 
-/// The current checkpoint on test samples.
+/// Returns the current checkpoint on test samples.
 fn test(app: &App) -> Option<Row> {
     let test = app.snapshot().test?;
     let score = app.snapshot().score().map(|score| {

@@ -91,7 +91,7 @@ fn doubt(app: &App) -> Option<Row> {
     Some(row)
 }
 
-/// `1024 of cifar10 train`.
+/// Returns `1024 of cifar10 train`.
 pub(super) fn samples(snapshot: &Snapshot) -> Option<String> {
     match &snapshot.data {
         Finding::Is(data) => {
@@ -102,7 +102,7 @@ pub(super) fn samples(snapshot: &Snapshot) -> Option<String> {
     }
 }
 
-/// `272 474`.
+/// Returns `272 474`.
 fn thousands(count: usize) -> String {
     let digits = count.to_string();
     let grouped: Vec<&str> = digits
@@ -131,7 +131,7 @@ fn short_of(app: &App) -> Vec<Piece> {
     .collect()
 }
 
-/// The pane in one line.
+/// Returns the pane in one line.
 pub(super) fn brief(app: &App) -> Vec<Piece> {
     let theme = app.theme();
     let Some(trajectory) = &app.snapshot().trajectory else {

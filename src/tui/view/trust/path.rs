@@ -73,7 +73,7 @@ fn distances(app: &App, trajectory: &Trajectory) -> Vec<Row> {
     vec![row.with([" of extent".into(), format!(", most {most}")])]
 }
 
-/// The copies of checkpoints that are kept, and how much of the path lies on disk.
+/// Returns the copies of checkpoints that are kept, and how much of the path lies on disk.
 pub(super) fn kept(app: &App) -> Vec<Row> {
     let theme = app.theme();
     let snapshot = app.snapshot();

@@ -29,7 +29,7 @@ impl Row {
         }
     }
 
-    /// The same with these details, which follow the number as they are; the last ones give way first.
+    /// Returns the same with these details, which follow the number as they are; the last ones give way first.
     pub(super) fn with(self, details: impl IntoIterator<Item = String>) -> Self {
         let details = details.into_iter().collect();
         Self { details, ..self }

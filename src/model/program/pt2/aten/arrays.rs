@@ -6,7 +6,7 @@ use super::super::super::op::{AxisSlice, Op, Operand, Padding, Reduction};
 use super::super::call::Call;
 use super::{Translated, of_first, with};
 
-/// The order of a norm; `None` for those that are a count or a minimum.
+/// Returns the order of a norm; `None` for those that are a count or a minimum.
 fn order(order: f64) -> Option<f64> {
     (order != 0.0 && order != f64::NEG_INFINITY).then_some(order)
 }

@@ -7,7 +7,7 @@ use super::super::call::Call;
 use super::{Translated, of_first, with};
 use crate::model::ops::RecurrentCell;
 
-/// A window; a stride that is left out is the window itself.
+/// Returns a window; a stride that is left out is the window itself.
 fn window(call: &Call<'_>, rank: usize) -> PoolWindow {
     let kernel = call.extents("kernel_size", &vec![1; rank]);
     PoolWindow {

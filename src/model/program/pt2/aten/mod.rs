@@ -30,13 +30,13 @@ pub(super) fn translate(call: &mut Call<'_>) -> Option<Translated> {
     call.ignored().is_empty().then_some(translated)
 }
 
-/// An operation of the first operand alone.
+/// Returns an operation of the first operand alone.
 fn of_first(call: &mut Call<'_>, op: Op) -> Option<Translated> {
     let x = call.first()?;
     Some((op, vec![Some(x)]))
 }
 
-/// An operation of the first operand and others by name.
+/// Returns an operation of the first operand and others by name.
 fn with(call: &mut Call<'_>, op: Op, others: &[&str]) -> Option<Translated> {
     let mut operands = vec![Some(call.first()?)];
     operands.extend(others.iter().map(|name| call.value(name)));
