@@ -32,7 +32,7 @@ pub enum Depth {
 }
 
 impl Depth {
-    /// Contour levels of a map that its colours tell apart, one less than bands.
+    /// Returns the contour levels of a map that its colours tell apart, one less than bands.
     #[must_use]
     pub fn levels(self) -> usize {
         match self {
@@ -42,7 +42,7 @@ impl Depth {
         }
     }
 
-    /// As `--color` has it.
+    /// Returns its name, as `--color` has it.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {

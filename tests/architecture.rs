@@ -300,6 +300,51 @@ fn no_doc_begins_with_a_question_word() {
     }
 }
 
+/// Returns the first words of the docs of functions, but for those of tests, whose names are sentences.
+fn docs_of_functions(text: &str) -> Vec<String> {
+    let (mut found, mut doc, mut is_test) = (Vec::new(), None, false);
+    for line in text.lines().map(str::trim_start) {
+        let word = line.strip_prefix("/// ").or(line.strip_prefix("//! "));
+        if let Some(word) = word {
+            doc.get_or_insert_with(|| word.split(' ').next().unwrap_or_default().to_owned());
+        } else if line.starts_with("#[") {
+            is_test |= line.contains("test");
+        } else if !(line.starts_with("///") || line.starts_with("//")) {
+            let (before, is_function) = match line.split_once("fn ") {
+                Some((before, _)) => (before, true),
+                None => ("", false),
+            };
+            let of_function = is_function
+                && before.split(' ').all(|word| {
+                    let words = ["", "pub", "const", "async", "unsafe"];
+                    words.contains(&word) || word.starts_with("pub(") || word.ends_with(')')
+                });
+            if let Some(doc) = doc.take().filter(|_| of_function && !is_test) {
+                found.push(doc);
+            }
+            is_test = false;
+        }
+    }
+    found
+}
+
+/// A function does something, so that its doc begins with what: `Returns`, `Draws`, `Reads`.
+#[test]
+fn docs_of_functions_begin_with_a_verb() {
+    let mut count = 0;
+    for (path, text) in room("") {
+        for word in docs_of_functions(&text) {
+            let letters = word.trim_end_matches(',');
+            let is_verb = letters.starts_with(|c: char| c.is_ascii_uppercase())
+                && letters.ends_with('s')
+                && letters.chars().all(|c| c.is_ascii_alphabetic());
+            assert!(is_verb, "{}: {word}", path.display());
+            count += 1;
+        }
+    }
+    assert!(count > 3000, "{count}");
+}
+
 /// A reader who meets a type's name knows which one it is. Types of one room alone (`pub(super)`) are its own matter.
 #[test]
 fn names_of_public_types_are_unique() {

@@ -236,7 +236,7 @@ fn ask() -> background::BackgroundAnswer {
     background::ask(PATIENCE[usize::from(far)]).unwrap_or_default()
 }
 
-/// By the convention of rxvt: numbers of ink and ground, of the sixteen colours.
+/// Judges by the convention of rxvt: numbers of ink and ground, of the sixteen colours.
 fn is_light(colours: &str) -> bool {
     let ground = colours.rsplit(';').next();
     ground.is_some_and(|ground| ["7", "9", "10", "11", "12", "13", "14", "15"].contains(&ground))

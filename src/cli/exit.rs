@@ -11,7 +11,7 @@ use tokio::signal::unix::{SignalKind, signal};
 pub(super) struct Ended(pub(super) i32);
 
 impl Ended {
-    /// As shells report it.
+    /// Returns the code, as shells report it.
     pub(super) fn code(&self) -> u8 {
         128_u8.saturating_add(self.0.try_into().unwrap_or(0))
     }

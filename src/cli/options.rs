@@ -108,7 +108,7 @@ pub(super) struct ScreenOptions {
 }
 
 impl ScreenOptions {
-    /// Least time between two frames.
+    /// Returns the least time between two frames.
     pub(super) fn apart(self) -> Duration {
         Duration::from_secs(1) / self.fps
     }
@@ -433,7 +433,7 @@ impl FromStr for Axis {
 /// The view of a relief that is asked for without numbers, as it is written.
 pub(super) const DEFAULT_VIEW: &str = "30,35";
 
-/// Turn and tilt of a relief: `TURN,TILT`, degrees.
+/// Returns the turn and tilt of a relief: `TURN,TILT`, degrees.
 pub(super) fn view(text: &str) -> Result<ViewAngle, String> {
     let number = |text: &str| {
         let number = text.trim().parse().ok();

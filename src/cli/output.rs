@@ -239,7 +239,7 @@ fn folded(text: &str, room: usize) -> String {
     lines.fold(String::new(), |text, line| text + line.trim_end() + "\n")
 }
 
-/// Colours on paper: those of the light theme.
+/// Returns the colours on paper: those of the light theme.
 fn paper() -> Option<Palette> {
     let mut themes = Themes::default();
     themes.select("light");

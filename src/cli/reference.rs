@@ -156,7 +156,7 @@ fn under<'a>(heading: &str, commands: &[&'a Command]) -> Vec<&'a Arg> {
     seen
 }
 
-/// Arguments and options that users see, but for `--help`.
+/// Returns the arguments and options that users see, but for `--help`.
 fn arguments(command: &Command) -> Vec<&Arg> {
     let all = command.get_arguments();
     all.filter(|argument| !argument.is_hide_set() && argument.get_id() != "help")

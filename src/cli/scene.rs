@@ -345,7 +345,7 @@ impl PlaneOptions {
     }
 }
 
-/// Both checkpoints must have the same tensors.
+/// Makes sure that both checkpoints have the same tensors.
 pub(super) fn refuse_another_architecture(
     [(first, own), (second, other)]: [(&Path, &Checkpoint); 2],
     key: &KeyOption,
@@ -368,7 +368,7 @@ pub(super) fn refuse_another_architecture(
     }
 }
 
-/// e.g. `resnet20, 272474 parameters`.
+/// Says in words, e.g. `resnet20, 272474 parameters`.
 fn architecture(shape: &RunShape) -> String {
     let parameters = format!("{} parameters", shape.layout.parameters());
     let (nothing, told) = (Reading::default(), Reading::of_settings(&shape.settings));

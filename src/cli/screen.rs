@@ -51,7 +51,7 @@ pub(super) fn show_session(
     show(begin, snapshots, compared, screen, settings, command)
 }
 
-/// The screen, until the user quits; then what was found, on the normal screen.
+/// Shows the screen, until the user quits; then what was found, on the normal screen.
 pub(super) fn show(
     Begin { mut app, typed }: Begin,
     snapshots: watch::Receiver<Arc<Snapshot>>,

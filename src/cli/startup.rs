@@ -80,7 +80,7 @@ pub(super) fn threads() -> usize {
     chosen.filter(|threads| *threads > 0).unwrap_or_else(cores)
 }
 
-/// Cores that this process may use.
+/// Returns the cores that this process may use.
 pub(super) fn cores() -> usize {
     std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
 }

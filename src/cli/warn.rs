@@ -37,7 +37,7 @@ fn lines(sentences: &[impl Display]) -> String {
     sentences.iter().map(line).collect::<Vec<_>>().join("\n")
 }
 
-/// The first few reasons why something was left out, and how many more there are.
+/// Says the first few reasons why something was left out, and how many more there are.
 pub(super) fn left_out(reasons: &[impl Display]) {
     // The result counts even where nobody reads what it lacks.
     for reason in summarized(reasons) {

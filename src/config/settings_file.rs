@@ -266,7 +266,7 @@ impl Reader<'_> {
         self.problems.push((span.start, Problem { place, message }));
     }
 
-    /// Line and column of a byte, counted from 1.
+    /// Returns the line and column of a byte, counted from 1.
     fn position(&self, at: usize) -> (usize, usize) {
         let before = self.text.get(..at).unwrap_or(self.text);
         let line = before.rsplit('\n').next().unwrap_or_default();

@@ -36,7 +36,7 @@ impl Dataset {
         columns.find(|column| column.name == name)
     }
 
-    /// Inputs that are no argument so far.
+    /// Returns the inputs that are no argument so far.
     fn rest(&self, matched: &[Option<&Column>]) -> Vec<&Column> {
         let is_taken = |column: &Column| {
             let mut taken = matched.iter().flatten();

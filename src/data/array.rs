@@ -142,7 +142,7 @@ impl Head {
         self.shape.first().copied().unwrap_or(1)
     }
 
-    /// Elements of a row.
+    /// Returns the elements of a row.
     pub(super) fn row(&self) -> usize {
         self.shape.iter().skip(1).product()
     }

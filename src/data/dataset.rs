@@ -76,8 +76,8 @@ impl Dataset {
         columns.next().map_or(0, Column::samples)
     }
 
-    /// Channels, height and width of the images, where a row of a table is an image of one line; `None` if the
-    /// only input is neither.
+    /// Returns the channels, height and width of the images, where a row of a table is an image of one line; `None` if
+    /// the only input is neither.
     #[must_use]
     pub fn image(&self) -> Option<[usize; 3]> {
         match &self.inputs[..] {
@@ -90,7 +90,7 @@ impl Dataset {
         }
     }
 
-    /// Pixels of the images, or features of the table, row-major; empty if the only input is neither.
+    /// Returns the pixels of the images, or features of the table, row-major; empty if the only input is neither.
     #[must_use]
     pub fn pixels(&self) -> &[f32] {
         match self.inputs.first().map(|column| &column.values) {

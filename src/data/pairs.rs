@@ -116,7 +116,7 @@ enum AxisOrder {
     Table,
 }
 
-/// Channels, height and width, and where they stand.
+/// Returns the channels, height and width, and where they stand.
 fn layout(path: &Path, shape: &[usize]) -> Result<([usize; 3], AxisOrder), DataError> {
     match *shape {
         [_, ref row @ ..] if row.contains(&0) => Err(DataError::invalid(

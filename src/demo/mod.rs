@@ -152,7 +152,7 @@ impl Training {
         Ok(())
     }
 
-    /// One step of gradient descent on the next batch of the epoch.
+    /// Makes one step of gradient descent on the next batch of the epoch.
     fn step(&mut self, rate: f64) -> candle_core::Result<()> {
         if self.remaining.len() < BATCH {
             self.remaining = (0..self.labels.elem_count() as u32).collect();
@@ -184,7 +184,7 @@ mod tests {
     use crate::run::{Dtype, TensorInfo};
     use crate::weights::Layout;
 
-    /// 8×8 images of noise with a bright bar whose place is the class.
+    /// Returns 8×8 images of noise with a bright bar whose place is the class.
     fn bars() -> Dataset {
         let mut rng = ChaCha8Rng::seed_from_u64(7);
         let labels: Vec<u32> = (0..320).map(|i| i % 8).collect();

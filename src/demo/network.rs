@@ -68,7 +68,7 @@ impl ResNet {
         })
     }
 
-    /// Logits (N, classes) of images (N, C, H, W), normalized by the batch's own statistics, which
+    /// Returns the logits (N, classes) of images (N, C, H, W), normalized by the batch's own statistics, which
     /// also move the running ones.
     pub(super) fn forward(&mut self, images: &Tensor) -> Result<Tensor> {
         self.batches += 1;
@@ -199,7 +199,7 @@ fn conv_norm(
     ])
 }
 
-/// PyTorch's default first weights of Linear and Conv2d: uniform in ±1/√inputs.
+/// Returns PyTorch's default first weights of Linear and Conv2d: uniform in ±1/√inputs.
 fn uniform(rng: &mut ChaCha8Rng, shape: &[usize], inputs: usize) -> Result<Var> {
     let bound = 1.0 / (inputs as f32).sqrt();
     let count = shape.iter().product();

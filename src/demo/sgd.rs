@@ -22,7 +22,7 @@ impl Sgd {
         })
     }
 
-    /// v ← 0.9 v + g + 5e-4 θ; θ ← θ − rate · v.
+    /// Updates v ← 0.9 v + g + 5e-4 θ; θ ← θ − rate · v.
     pub(super) fn step(&mut self, gradients: &GradStore, rate: f64) -> Result<()> {
         for (parameter, velocity) in &mut self.parameters {
             let Some(gradient) = gradients.get(parameter) else {

@@ -71,7 +71,7 @@ pub(super) struct WeightsMessage<'a> {
     pub(super) samples: usize,
 }
 
-/// JSON has no paths that are not UTF-8.
+/// Serializes a path, of which JSON has none that is not UTF-8.
 fn path<S: Serializer>(path: &Path, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_str(&path.to_string_lossy())
 }

@@ -82,8 +82,8 @@ fn largest(x: &Tensor) -> candle_core::Result<f64> {
     x.abs()?.flatten_all()?.max(D::Minus1)?.to_scalar()
 }
 
-/// Random weights with which the numbers of a deep network stay of one size: matrices by their inputs, vectors (scales,
-/// variances) near 1.
+/// Returns random weights with which the numbers of a deep network stay of one size: matrices by their inputs, vectors
+/// (scales, variances) near 1.
 fn probe(layout: &Arc<Layout>, device: &Device) -> candle_core::Result<Weights> {
     let mut random = ChaCha8Rng::seed_from_u64(0);
     let mut numbers = vec![0.0f32; layout.len()];

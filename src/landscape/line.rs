@@ -10,7 +10,7 @@ pub struct Barrier {
     pub height: f64,
 }
 
-/// The barrier between the ends at α = 0 and α = 1, whose losses are `ends`. Points outside \[0, 1\]
+/// Returns the barrier between the ends at α = 0 and α = 1, whose losses are `ends`. Points outside \[0, 1\]
 /// do not count.
 #[must_use]
 pub fn barrier(alpha: &[f64], loss: &[f64], ends: [f64; 2]) -> Barrier {

@@ -215,7 +215,7 @@ impl From<candle_core::Error> for LandscapeError {
     }
 }
 
-/// candle's error without the backtrace that it takes where `RUST_BACKTRACE` is set.
+/// Returns candle's error without the backtrace that it takes where `RUST_BACKTRACE` is set.
 fn in_a_line(error: &candle_core::Error) -> String {
     match error {
         candle_core::Error::WithBacktrace { inner, .. } => in_a_line(inner),

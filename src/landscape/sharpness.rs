@@ -24,14 +24,14 @@ pub enum Beyond {
 }
 
 impl CriticalStep {
-    /// 2/s: along a parabola this is the curvature over the slope, u·Hu / |g·u|, the sharpness that
+    /// Returns 2/s: along a parabola this is the curvature over the slope, u·Hu / |g·u|, the sharpness that
     /// would make a step of this length one too far (the bound λ < 2/η of gradient descent, along u).
     #[must_use]
     pub fn sharpness(&self) -> f64 {
         2.0 / self.step
     }
 
-    /// On which side of the steps that were tried the critical one lies, when it is not among them.
+    /// Returns on which side of the steps that were tried the critical one lies, when it is not among them.
     #[must_use]
     pub fn beyond(&self) -> Option<Beyond> {
         // A step that was bracketed is longer than the shortest one.
@@ -109,7 +109,7 @@ mod tests {
 
     use super::*;
 
-    /// L(s) = 1 − g·s + h·s²/2 rises above L(0) at s = 2g/h.
+    /// Checks that L(s) = 1 − g·s + h·s²/2 rises above L(0) at s = 2g/h.
     fn parabola(critical: f64) -> CriticalStep {
         let Ok(found) = critical_step(1.0, |s| Ok::<_, Infallible>(1.0 - s + s * s / critical));
         found

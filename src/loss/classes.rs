@@ -84,7 +84,7 @@ impl ClassLoss<'_> {
         Ok(self.losses(&ids.of(&rows)?, &ids)?.sum_all()?)
     }
 
-    /// Smoothing is of cross-entropy alone.
+    /// Takes the smoothing, which is of cross-entropy alone.
     fn smoothing(self) -> f64 {
         match self.scale {
             Scale::Logits => self.classes.smoothing,
@@ -229,7 +229,7 @@ impl ClassLoss<'_> {
         })
     }
 
-    /// As [`Self::by_ids`], with the classes reduced where they lie, in the type of the outputs.
+    /// Sums as [`Self::by_ids`], with the classes reduced where they lie, in the type of the outputs.
     pub(super) fn by_ids_on_device(self, rows: &Tensor, ids: &Ids) -> Result<Totals, LossError> {
         if ids.ids.is_empty() {
             return Ok(Totals::default());
@@ -365,7 +365,7 @@ fn first_of_largest(rows: &Tensor, ids: &Ids) -> candle_core::Result<Vec<bool>> 
     Ok(is_right)
 }
 
-/// Targets as floats.
+/// Returns the targets as floats.
 fn floats(target: &Tensor) -> Result<Tensor, LossError> {
     if target.dtype().is_float() {
         return Ok(target.clone());

@@ -16,7 +16,7 @@ pub(super) fn normalizer<T: FloatDType>(logits: &[T]) -> (T, f64) {
     (max, sum.ln())
 }
 
-/// −ln softmax(logits)\[label\], in f64.
+/// Returns −ln softmax(logits)\[label\], in f64.
 pub(crate) fn cross_entropy<T: FloatDType>(logits: &[T], label: usize) -> f64 {
     let (max, normalizer) = normalizer(logits);
     let own = logits.get(label).map_or(f64::NAN, |&z| (z - max).to_f64());

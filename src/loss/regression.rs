@@ -65,7 +65,7 @@ fn of_sample(loss: &Loss, outputs: &[f64], targets: &[f64]) -> Totals {
     sums
 }
 
-/// Each sample's sums are taken where its numbers lie, in the type of the outputs.
+/// Takes each sample's sums where its numbers lie, in the type of the outputs.
 pub(super) fn on_device(
     loss: &Loss,
     output: &Tensor,

@@ -87,7 +87,7 @@ fn assert_near(found: f64, expected: f64, bound: f64, what: &str) {
     );
 }
 
-/// Output and target of a case, at once and in two batches.
+/// Returns the output and target of a case, at once and in two batches.
 fn batches(values: &HashMap<String, Tensor>, name: &str, dtype: DType) -> [Vec<[Tensor; 2]>; 2] {
     let output = values[&format!("{name}.output")].to_dtype(dtype).unwrap();
     let target = values[&format!("{name}.target")].clone();

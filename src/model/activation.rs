@@ -115,7 +115,7 @@ mod tests {
     use super::*;
     use crate::test_process::in_a_process_that_keeps_graphs;
 
-    /// PyTorch's numbers: make_activations.py.
+    /// Returns PyTorch's numbers: make_activations.py.
     fn reference() -> serde_json::Value {
         let path = concat!(
             env!("CARGO_MANIFEST_DIR"),

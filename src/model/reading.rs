@@ -148,7 +148,7 @@ impl Reading {
         }
     }
 
-    /// These answers where there are any, else those of `other`.
+    /// Returns these answers where there are any, else those of `other`.
     #[must_use]
     pub fn or(self, other: Self) -> Self {
         Self {

@@ -37,7 +37,7 @@ fn case_on(name: &str, device: &Device) -> Case {
     }
 }
 
-/// In the order of names, as in a `.safetensors` file.
+/// Lays tensors out in the order of names, as in a `.safetensors` file.
 pub(super) fn layout<'a>(tensors: impl Iterator<Item = (&'a str, &'a [usize])>) -> Layout {
     let mut tensors: Vec<TensorInfo> = tensors
         .map(|(name, shape)| TensorInfo {
@@ -160,7 +160,7 @@ fn distance(file: &str, dtype: DType, device: &Device) -> f32 {
     distance_at(&case.weights, &case, file, dtype)
 }
 
-/// As [`distance`], with these weights.
+/// Measures as [`distance`], with these weights.
 fn distance_at(weights: &Weights, case: &Case, file: &str, dtype: DType) -> f32 {
     let model = recognize(&case.layout, model_of(file), image(&case.input)).unwrap();
     let images = taken(&model, &case.input).to_dtype(dtype).unwrap();

@@ -98,7 +98,7 @@ pub fn rough(value: f64) -> String {
     short(rounded.unwrap_or(value))
 }
 
-/// A number with digits enough to tell it from others within `extent`, but short where those would
+/// Writes a number with digits enough to tell it from others within `extent`, but short where those would
 /// take more than `width` columns.
 #[must_use]
 pub fn within(value: f64, extent: f64, width: usize) -> String {

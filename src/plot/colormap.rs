@@ -23,7 +23,7 @@ impl Bands {
         matches!(self, Self::Gradient { .. })
     }
 
-    /// The colour of band `index` of `count` on a ground, and how it is where it is dim.
+    /// Returns the colour of band `index` of `count` on a ground, and how it is where it is dim.
     #[must_use]
     pub fn band(self, index: usize, count: usize, ground: Rgb, dim: bool) -> Rgb {
         match self {
@@ -84,7 +84,7 @@ impl Colormap {
         Self::YlOrBr,
     ];
 
-    /// As themes call it.
+    /// Returns its name, as themes call it.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -118,7 +118,7 @@ impl Colormap {
         Rgb(colour.r, colour.g, colour.b)
     }
 
-    /// The colour of band `index` of `count`, both ends of the gradient used.
+    /// Returns the colour of band `index` of `count`, both ends of the gradient used.
     #[must_use]
     pub fn band(self, index: usize, count: usize) -> Rgb {
         self.at(index as f64 / count.saturating_sub(1).max(1) as f64)

@@ -71,8 +71,8 @@ impl Survey {
         Ok(survey)
     }
 
-    /// At most 256 colours for all pictures. The frequent ones are exact and nothing is dithered, so that bands stay
-    /// even and contours sharp.
+    /// Returns at most 256 colours for all pictures. The frequent ones are exact and nothing is dithered, so that bands
+    /// stay even and contours sharp.
     fn palette(&self) -> Vec<Colour> {
         let mut colours: Vec<(Colour, u64)> = self.counts.iter().map(|(c, n)| (*c, *n)).collect();
         colours.sort_by(|a, b| b.1.cmp(&a.1).then(a.0.cmp(&b.0)));
@@ -264,7 +264,7 @@ pub fn gif(reel: &impl Reel, fps: u16, mut done: impl FnMut()) -> io::Result<Vec
     Ok(bytes)
 }
 
-/// Hundredths of a second for a picture: fractions are made good by the next ones.
+/// Returns the hundredths of a second for a picture: fractions are made good by the next ones.
 fn delay(index: usize, fps: u16) -> u16 {
     let until = |index: usize| (100.0 * index as f64 / f64::from(fps)).round();
     (until(index + 1) - until(index)) as u16
@@ -329,7 +329,7 @@ mod tests {
         }
     }
 
-    /// Three pictures of which the second has another square, the third is smaller.
+    /// Returns three pictures of which the second has another square, the third is smaller.
     fn reel() -> Vec<Pixels> {
         let plain = |_, _| [9, 9, 9];
         let square = |x: u32, y: u32| {

@@ -70,7 +70,7 @@ pub struct Levels {
 }
 
 impl Levels {
-    /// At most about `count` levels for these losses, rounded to few digits. Losses that are not
+    /// Returns at most about `count` levels for these losses, rounded to few digits. Losses that are not
     /// finite do not count; where all are equal there is no level.
     #[must_use]
     pub fn of(scale: LevelScale, losses: impl IntoIterator<Item = f64>, count: usize) -> Self {

@@ -160,7 +160,7 @@ impl Picture {
         self.print(end.saturating_sub(text.chars().count()), row, text, like);
     }
 
-    /// Pictures one below the other, as wide as the widest.
+    /// Returns the pictures one below the other, as wide as the widest.
     #[must_use]
     pub fn stacked(pictures: &[Self]) -> Self {
         let width = pictures.iter().map(Self::width).max().unwrap_or(0);
@@ -216,7 +216,7 @@ impl Picture {
     }
 }
 
-/// Select Graphic Rendition of a cell, from a reset on.
+/// Writes the Select Graphic Rendition of a cell, from a reset on.
 fn escape(cell: &Cell) -> String {
     let mut code = String::from("\x1b[0");
     for (set, parameter) in [(cell.bold, ";1"), (cell.dim, ";2"), (cell.reverse, ";7")] {

@@ -151,7 +151,7 @@ mod tests {
     use super::*;
     use crate::plot::picture::{Cell, Rgb};
 
-    /// Darkest red of each cell of a picture.
+    /// Returns the darkest red of each cell of a picture.
     fn darkest(picture: &Picture) -> Vec<u8> {
         let pixels = Pixels::of_svg(&picture.svg()).unwrap();
         let [across, down] = [8, 16].map(|side| side * SCALE as usize);

@@ -61,7 +61,7 @@ impl Marker {
         self == Self::Ascii
     }
 
-    /// Dots of a cell, across and down. Those of 7-bit characters only tell how a line slants.
+    /// Returns the dots of a cell, across and down. Those of 7-bit characters only tell how a line slants.
     #[must_use]
     pub fn dots(self) -> [usize; 2] {
         match self {
@@ -142,7 +142,7 @@ pub struct Raster {
 }
 
 impl Raster {
-    /// Without a dot; width and height in cells, each with the dots of the marker.
+    /// Makes one without a dot; width and height in cells, each with the dots of the marker.
     #[must_use]
     pub fn new(width: usize, height: usize, marker: Marker) -> Self {
         Self {

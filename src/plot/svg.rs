@@ -141,7 +141,7 @@ impl Picture {
         all
     }
 
-    /// Each stretch of one ink is as long as its cells, whatever the font's own width is.
+    /// Writes each stretch of one ink as long as its cells, whatever the font's own width is.
     fn write_text(&self, svg: &mut String) {
         for (row, cells) in self.rows().enumerate() {
             let mut column = 0;
@@ -188,7 +188,7 @@ fn is_braille(symbol: char) -> bool {
     ('\u{2800}'..='\u{28ff}').contains(&symbol)
 }
 
-/// Colours of a cell, exchanged where it is reversed: ink, ground.
+/// Returns the colours of a cell, exchanged where it is reversed: ink, ground.
 fn colours(cell: &Cell) -> [Rgb; 2] {
     let ink = cell.foreground.unwrap_or(NEUTRAL[0]);
     let ground = cell.background.unwrap_or(NEUTRAL[1]);

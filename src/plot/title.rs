@@ -1,7 +1,7 @@
 //! Titles made of items, e.g. `run, bs 128, test error 7.4 %`: what has no room is left out whole, and
 //! no word or number is cut.
 
-/// As many items as there is room for, in their order; a first one that has none is cut, which `…` shows.
+/// Returns as many items as there is room for, in their order; a first one that has none is cut, which `…` shows.
 #[must_use]
 pub fn fit(title: &str, separator: &str, width: usize) -> String {
     lines(title, separator, width, 1).pop().unwrap_or_default()

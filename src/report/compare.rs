@@ -311,7 +311,7 @@ impl CompareReport {
         (about, arrays)
     }
 
-    /// Surface and path of each run for ParaView; the array `run` tells them apart.
+    /// Returns the surface and path of each run for ParaView; the array `run` tells them apart.
     #[must_use]
     pub fn pieces(&self) -> Vec<MeshPiece> {
         let each = self.subjects.iter().enumerate().flat_map(|(i, subject)| {

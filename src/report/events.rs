@@ -35,7 +35,7 @@ impl Event {
         }
     }
 
-    /// The end of the session: by a signal of this number, or of itself.
+    /// Returns the end of the session: by a signal of this number, or of itself.
     #[must_use]
     pub fn ended(signal: Option<i32>) -> Self {
         Self::untold("ended", serde_json::json!({ "signal": signal }))

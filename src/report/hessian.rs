@@ -294,7 +294,7 @@ impl HessianReport {
     }
 }
 
-/// Both ends and their ratio, with what is known of them.
+/// Says both ends and their ratio, with what is known of them.
 fn sentence(at: &Point) -> String {
     let [x, y, max, min] = [at.point[0], at.point[1], at.lambda_max, at.lambda_min].map(short);
     let ratio = if at.ratio < RESOLUTION {

@@ -247,7 +247,7 @@ impl LineReport {
         text
     }
 
-    /// Curves that share a picture: random directions overlaid, each of the others alone.
+    /// Returns the curves that share a picture: random directions overlaid, each of the others alone.
     fn graphs(&self) -> Vec<Vec<&ReportedLine>> {
         let (random, others): (Vec<_>, Vec<_>) =
             self.curves.iter().partition(|curve| curve.seed.is_some());

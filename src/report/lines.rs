@@ -397,7 +397,7 @@ fn identity(snapshot: &Snapshot) -> Option<(u64, usize)> {
         .map(|plane| (plane.origin, plane.checkpoints))
 }
 
-/// e.g. `12 checkpoints (34.0 MiB of 2.00 GiB) in ~/.cache/…`.
+/// Says in words, e.g. `12 checkpoints (34.0 MiB of 2.00 GiB) in ~/.cache/…`.
 fn in_words(kept: &KeptLine) -> String {
     let room = kept.room.map_or(String::new(), |room| {
         format!(", at most {}", size_in_words(room))

@@ -145,7 +145,7 @@ pub(super) fn axes(names: [&str; 2], explained: Option<[f64; 2]>) -> [AxisTitle;
     })
 }
 
-/// Without colours, lines read better than shades; ASCII has only shades.
+/// Chooses lines without colours, because they read better than shades; ASCII has only shades.
 pub(super) fn layers() -> Layers {
     if speaks_unicode() {
         Layers::Lines
@@ -154,7 +154,7 @@ pub(super) fn layers() -> Layers {
     }
 }
 
-/// Braille where the terminal's language has more than ASCII.
+/// Returns braille where the terminal's language has more than ASCII.
 pub(crate) fn marker() -> Marker {
     if speaks_unicode() {
         Marker::Braille

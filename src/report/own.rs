@@ -296,7 +296,7 @@ fn fits(line: &str, pattern: &str) -> bool {
     ends(rest).any(|end| after(end, last) == Some(""))
 }
 
-/// The ends of a text, the longest first.
+/// Returns the ends of a text, the longest first.
 fn ends(text: &str) -> impl Iterator<Item = &str> {
     let places = text.char_indices().map(|(at, _)| at);
     places.chain([text.len()]).map(|at| &text[at..])

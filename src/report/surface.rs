@@ -279,7 +279,8 @@ impl SurfaceReport {
         csv_rows(std::iter::once(head).chain(points))
     }
 
-    /// Summary, map, slices through the origin, this many characters wide. With a view, the surface is a relief instead of a map.
+    /// Writes summary, map, slices through the origin, this many characters wide. With a view, the surface is a relief
+    /// instead of a map.
     #[must_use]
     pub fn text(&self, relief: Option<ViewAngle>, width: usize) -> String {
         let mut text = self.summary();

@@ -87,7 +87,7 @@ impl TrajectoryReport {
         csv_rows(std::iter::once(head).chain((0..self.steps.len()).map(row)))
     }
 
-    /// Summary, picture of the path and table.
+    /// Writes summary, picture of the path and table.
     #[must_use]
     pub fn text(&self, width: usize) -> String {
         let mut text = self.head();

@@ -30,7 +30,7 @@ impl Clock {
         }
     }
 
-    /// Date and time, to be held against those of files.
+    /// Returns the date and time, to be held against those of files.
     pub(super) fn date(&self) -> SystemTime {
         match self {
             Self::Real(_) => SystemTime::now(),

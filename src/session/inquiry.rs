@@ -71,7 +71,7 @@ impl InquirySchedule {
         self.is_open
     }
 
-    /// A plan is done, which may be that of the question; returns true if it is.
+    /// Notes that a plan is done, which may be that of the question; returns true if it is.
     pub(super) fn done(&mut self, generation: u64) -> bool {
         let is_it = generation == GENERATION;
         self.is_open &= !is_it;

@@ -33,7 +33,7 @@ pub(super) struct Rate {
 }
 
 impl Throughput {
-    /// A point was measured at this time on so many samples.
+    /// Notes that a point was measured at this time on so many samples.
     pub(super) fn count(&mut self, now: Duration, samples: usize) {
         self.points.push_back((now, samples));
         while self.points.len() > LAST && now.saturating_sub(self.points[0].0) > STEADY_OVER {
@@ -55,7 +55,7 @@ impl Throughput {
         self.points.clear();
     }
 
-    /// Zero while there is too little to tell it from.
+    /// Returns the rate, zero while there is too little to tell it from.
     pub(super) fn rate(&self, now: Duration) -> Rate {
         self.over(OVER, now)
     }
@@ -105,7 +105,7 @@ pub(super) struct FirstLevel {
 }
 
 impl FirstLevel {
-    /// A level is planned.
+    /// Notes that a level is planned.
     pub(super) fn begin(&mut self, now: Duration) {
         self.begun = Some(now);
         self.samples = 0;
@@ -116,7 +116,7 @@ impl FirstLevel {
         self.samples += samples;
     }
 
-    /// The level stands.
+    /// Notes that the level stands.
     pub(super) fn end(&mut self, now: Duration) {
         if let Some(pace) = self.begun.take().and_then(|begun| self.since(begun, now)) {
             self.pace = Some(pace);

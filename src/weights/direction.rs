@@ -78,7 +78,7 @@ fn scatter(flat: &mut [f32], sums: &[f64], group: &[SlotRange], layout: &Layout)
     }
 }
 
-/// The mean of `count` points, running statistics likewise, one after the other.
+/// Returns the mean of `count` points, running statistics likewise, one after the other.
 ///
 /// # Errors
 /// A checkpoint cannot be read.
@@ -234,7 +234,7 @@ pub(in crate::weights) mod tests {
         }
     }
 
-    /// Ten parameters in two tensors and two running statistics.
+    /// Returns ten parameters in two tensors and two running statistics.
     pub(in crate::weights) fn layout() -> Layout {
         Layout::of(&[
             info("w", &[2, 4]),

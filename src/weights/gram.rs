@@ -268,7 +268,7 @@ impl Rows {
         self.known > 0 && self.count - self.known <= FEW
     }
 
-    /// Those whose pieces are in memory together.
+    /// Returns those whose pieces are in memory together.
     fn together(self) -> Vec<usize> {
         if self.are_few_new() {
             // Differences are from the first.

@@ -221,7 +221,7 @@ impl Lineage<'_> {
         if usual > 0.0 { largest / usual } else { 0.0 }
     }
 
-    /// Lower steps whose weights have nothing in common with the higher ones, where each side is smooth in
+    /// Returns lower steps whose weights have nothing in common with the higher ones, where each side is smooth in
     /// itself: one checkpoint alone may be a start that training has forgotten.
     fn unrelated_head(&self, path: &[usize]) -> Option<PathChange> {
         let steps: Vec<f64> = path.windows(2).map(|w| self.cosine(w[0], w[1])).collect();

@@ -76,7 +76,7 @@ pub fn normalize(
     }
 }
 
-/// Elements of one slice of dimension 0.
+/// Returns the elements of one slice of dimension 0.
 fn filter_len(slot: &Slot) -> usize {
     slot.shape.iter().skip(1).product::<usize>().max(1)
 }

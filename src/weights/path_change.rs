@@ -83,7 +83,7 @@ fn file_name(checkpoint: &Checkpoint) -> String {
     name.map_or_else(String::new, |name| name.to_string_lossy().into_owned())
 }
 
-/// e.g. `2 checkpoints (steps 280 to 300)`.
+/// Says in words, e.g. `2 checkpoints (steps 280 to 300)`.
 fn span(left: &[Checkpoint]) -> String {
     match left {
         [] => "nothing".into(),

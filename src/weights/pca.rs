@@ -77,7 +77,7 @@ impl Components {
         }
     }
 
-    /// σ_k²/Σσ² for each component; all zero when the points coincide.
+    /// Returns σ_k²/Σσ² for each component; all zero when the points coincide.
     #[must_use]
     pub fn explained(&self) -> Vec<f64> {
         let total = self.total;
@@ -85,7 +85,7 @@ impl Components {
         self.singular.iter().map(share).collect()
     }
 
-    /// Centred coordinate of point `i` on component `k`; 0 beyond the last component.
+    /// Returns the centred coordinate of point `i` on component `k`; 0 beyond the last component.
     #[must_use]
     pub fn coordinate(&self, i: usize, k: usize) -> f64 {
         self.singular
@@ -93,7 +93,7 @@ impl Components {
             .map_or(0.0, |s| s * self.scores[(i, k)])
     }
 
-    /// Coefficients a_i with pc_k = Σ a_i θ_i; they sum to zero. All zero beyond the last component.
+    /// Returns the coefficients a_i with pc_k = Σ a_i θ_i; they sum to zero. All zero beyond the last component.
     #[must_use]
     pub fn combination(&self, k: usize) -> Vec<f64> {
         let count = self.scores.nrows();
@@ -121,7 +121,7 @@ mod tests {
     use rand::SeedableRng;
     use rand_distr::{Distribution, StandardNormal};
 
-    /// docs/math.md 6: θ = (0,0,0), (2,1,0), (3,3,1), (4,3,3).
+    /// Checks docs/math.md 6: θ = (0,0,0), (2,1,0), (3,3,1), (4,3,3).
     fn golden() -> (DMatrix<f64>, Components) {
         let points =
             DMatrix::from_row_slice(4, 3, &[0., 0., 0., 2., 1., 0., 3., 3., 1., 4., 3., 3.]);

@@ -103,7 +103,7 @@ pub fn expected_cosine_of(x: &[f32], y: &[f32]) -> f64 {
     (2.0 / PI).sqrt() * spread / (length(x) * length(y))
 }
 
-/// Entries in which either direction is not zero.
+/// Returns the entries in which either direction is not zero.
 #[must_use]
 pub fn extent(x: &[f32], y: &[f32]) -> usize {
     let pairs = x.iter().zip(y);

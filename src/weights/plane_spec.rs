@@ -148,7 +148,7 @@ pub struct Plane {
 }
 
 impl Plane {
-    /// Dot products of the directions over the trainable parameters.
+    /// Returns the dot products of the directions over the trainable parameters.
     #[must_use]
     pub fn metric(&self) -> Metric {
         let [x, y] = self.parameters();
@@ -169,7 +169,7 @@ impl Plane {
         plane::expected_cosine_of(x, y)
     }
 
-    /// Parameters that the directions move: the n of [`super::plane::expected_cosine`].
+    /// Returns the parameters that the directions move: the n of [`super::plane::expected_cosine`].
     #[must_use]
     pub fn extent(&self) -> usize {
         let [x, y] = self.parameters();

@@ -95,7 +95,7 @@ fn of_panels(
     sums
 }
 
-/// `delta` = `row` − `base`, in vector code.
+/// Computes `delta` = `row` − `base`, in vector code.
 fn subtract(row: &[f32], base: &[f32], delta: &mut [f64]) {
     Arch::new().dispatch(
         #[inline(always)]

@@ -220,7 +220,7 @@ fn turned(components: &Components, k: usize, steps: &[u64], previous: Option<&Tr
     }
 }
 
-/// R² of the coordinates on component `k` (from 0) against cos(π(k+1)i/(T−1)), the curve that a
+/// Returns R² of the coordinates on component `k` (from 0) against cos(π(k+1)i/(T−1)), the curve that a
 /// random walk's component tends to (docs/math.md 8).
 fn lissajous(components: &Components, k: usize) -> f64 {
     let count = components.scores.nrows();

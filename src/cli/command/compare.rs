@@ -127,7 +127,7 @@ impl Compare {
         Ok(())
     }
 
-    /// The planes of the paper's comparisons are random, unless the user says otherwise.
+    /// Chooses random planes, as the paper's comparisons do, unless the user says otherwise.
     fn options(&self) -> PlaneOptions {
         let mut options = self.plane.clone();
         if !options.is_chosen() {
@@ -231,7 +231,7 @@ impl Compare {
         })
     }
 
-    /// As the user says it, else what the checkpoints say where that tells them apart, with the name.
+    /// Labels runs as the user says, else by what the checkpoints say where that tells them apart, with the name.
     fn labels(&self, scenes: &[Scene]) -> Vec<String> {
         if !self.labels.is_empty() {
             return self.labels.clone();

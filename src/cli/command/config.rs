@@ -59,7 +59,7 @@ impl Config {
     }
 }
 
-/// Settings and keys, each with its source in a comment behind it.
+/// Returns the settings and keys, each with its source in a comment behind it.
 fn print(effective: &[Effective], files: &Files) -> String {
     let settings = effective.iter().map(|setting| {
         let line = match setting.values.as_slice() {

@@ -174,7 +174,7 @@ impl Training {
                 .is_none_or(|lines| lines > GOOD_LINES)
     }
 
-    /// An error when training failed, with what it said.
+    /// Returns an error when training failed, with what it said.
     fn check(&self) -> anyhow::Result<()> {
         let Ok(mut child) = self.child.lock() else {
             return Ok(());

@@ -18,7 +18,7 @@ pub(in crate::cli) struct Record {
 }
 
 impl Record {
-    /// Sessions of what is watched.
+    /// Returns the sessions of what is watched.
     pub(in crate::cli) fn sessions(&self) -> usize {
         self.watch.sessions()
     }

@@ -78,7 +78,7 @@ impl Replay {
     }
 }
 
-/// All lines at once: a pipe need not wait.
+/// Prints all lines at once: a pipe need not wait.
 fn print_lines(recording: Recording) -> anyhow::Result<()> {
     let mut before = Arc::new(Snapshot::default());
     let mut stdout = io::stdout().lock();

@@ -70,7 +70,7 @@ impl Watch {
         Self { record, ..self }
     }
 
-    /// Sessions of the run and of those beside which it is shown.
+    /// Returns the sessions of the run and of those beside which it is shown.
     pub(in crate::cli) fn sessions(&self) -> usize {
         1 + self.others.len()
     }
@@ -148,8 +148,8 @@ impl Watch {
     }
 }
 
-/// One line an event. Where there is something to finish, or a program that waits for the last event, a signal ends
-/// it in order.
+/// Prints one line an event. Where there is something to finish, or a program that waits for the last event, a signal
+/// ends it in order.
 async fn print_until_asked(session: &Session, finish: bool, json: bool) -> anyhow::Result<()> {
     let outlet = Outlet::start()?;
     let signal = tokio::select! {
@@ -173,7 +173,7 @@ fn now() -> f64 {
     since.map_or(0.0, |since| since.as_secs_f64())
 }
 
-/// The command that watches the same again.
+/// Says by which command the same is watched again.
 fn say_how_to_resume(app: &App) -> anyhow::Result<()> {
     let again = invocation::shell(&app.invocation().watch());
     Ok(writeln!(

@@ -123,7 +123,7 @@ impl KrylovSpace {
             .collect()
     }
 
-    /// The ends of the spectrum as far as they are known.
+    /// Returns the ends of the spectrum as far as they are known.
     #[must_use]
     pub fn ends(&self) -> Ends {
         let (Some(eigen), Some(beta)) = (self.eigen(), self.beta.last()) else {
@@ -196,7 +196,7 @@ mod tests {
         steps
     }
 
-    /// Q·diag·Qᵀ for an orthogonal Q that is not the identity (a Householder reflection).
+    /// Returns Q·diag·Qᵀ for an orthogonal Q that is not the identity (a Householder reflection).
     fn with_spectrum(values: &[f64]) -> DMatrix<f64> {
         let n = values.len();
         let u = nalgebra::DVector::from_fn(n, |i, _| 1.0 + (i as f64 * 1.7).sin());

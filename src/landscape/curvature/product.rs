@@ -221,7 +221,7 @@ impl Hessian<'_> {
         self.curvature.dimension
     }
 
-    /// H·v: micro-batches are summed in f64 in the order of the samples.
+    /// Returns H·v: micro-batches are summed in f64 in the order of the samples.
     ///
     /// # Errors
     /// candle's: the device failed or has no room.

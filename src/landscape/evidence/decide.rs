@@ -279,9 +279,9 @@ impl Inquiry<'_> {
         Ok(if near.is_empty() { tied } else { near })
     }
 
-    /// As many samples as this number of losses can be measured on within reason, up to those of an easy question: a
-    /// network that knows its samples by heart has most of them right under a wrong reading too, and the loss of that
-    /// one lies in a few.
+    /// Returns as many samples as this number of losses can be measured on within reason, up to those of an easy
+    /// question: a network that knows its samples by heart has most of them right under a wrong reading too, and the
+    /// loss of that one lies in a few.
     pub(super) fn more(&self, losses: usize) -> Dataset {
         let cpu = self.question.is_on_cpu();
         let samples = Effort::samples_of(self.products, losses, cpu);

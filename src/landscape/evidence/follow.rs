@@ -22,7 +22,7 @@ pub(super) struct Update {
     pub(super) to: Vec<f32>,
 }
 
-/// At most `most` threads, with stacks for the graphs of deep networks.
+/// Starts at most `most` threads, with stacks for the graphs of deep networks.
 pub(super) fn pool(device: &Device, most: usize) -> Result<ThreadPool, LandscapeError> {
     // A GPU is used by one thread at a time.
     let threads = if device.is_cpu() {

@@ -322,7 +322,7 @@ impl Assumed {
         self.warning.as_deref()
     }
 
-    /// By which figures pixels are normalized, in a few words.
+    /// Returns by which figures pixels are normalized, in a few words.
     #[must_use]
     pub fn pixels(&self) -> Option<&str> {
         let source = match &self.function.pixels {

@@ -117,7 +117,7 @@ impl Complement {
         self.error
     }
 
-    /// At how many points all samples were measured.
+    /// Returns at how many points all samples were measured.
     #[must_use]
     pub fn points(&self) -> usize {
         self.measured.len()
@@ -142,7 +142,7 @@ impl Complement {
         sum
     }
 
-    /// For the crossings of lines, row by row, what makes of a measure on few samples the one that is
+    /// Finds, for the crossings of lines, row by row, what makes of a measure on few samples the one that is
     /// expected on all. Outside the grid the difference is that at its border.
     pub fn shifts(
         &self,
@@ -207,7 +207,7 @@ fn difference(
     }
 }
 
-/// By how much every other line of some nodes, interpolated, is off at the others, on average.
+/// Returns by how much every other line of some nodes, interpolated, is off at the others, on average.
 fn surplus(nodes: &Nodes) -> f64 {
     let every_other = |lines: &[f64]| lines.iter().copied().step_by(2).collect::<Vec<f64>>();
     let coarse = nodes.at(&every_other(&nodes.x), &every_other(&nodes.y));

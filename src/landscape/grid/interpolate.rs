@@ -1,6 +1,6 @@
 //! Monotone cubic interpolation: smooth between measured points, and never beyond them.
 
-/// Cubic Hermite interpolation with parabolic slopes, limited so that the interpolant is monotone between
+/// Returns the cubic Hermite interpolation with parabolic slopes, limited so that the interpolant is monotone between
 /// two nodes (Fritsch and Carlson, SIAM J. Numer. Anal. 17, 1980): it has no extremum that the data does
 /// not have, so a contour drawn from it shows no valley that was not measured. Where the data is monotone
 /// it is as accurate as the parabola through three nodes. A node that is not finite leaves both its
@@ -70,7 +70,7 @@ pub fn interval(x: &[f64], at: f64) -> Option<(usize, f64)> {
     Some((i, t))
 }
 
-/// Slope at each node: that of the parabola through it and both its neighbours, at an end of the finite
+/// Returns the slope at each node: that of the parabola through it and both its neighbours, at an end of the finite
 /// stretch that of the parabola through the three nodes there. Limited to monotone interpolants: no slope
 /// against a neighbouring secant, and none over three times as steep.
 fn slopes(x: &[f64], z: &[f64]) -> Vec<f64> {
@@ -93,7 +93,7 @@ fn slopes(x: &[f64], z: &[f64]) -> Vec<f64> {
         .collect()
 }
 
-/// Slope at an end, from the secants [length, slope] of the interval there and of the one behind it.
+/// Returns the slope at an end, from the secants [length, slope] of the interval there and of the one behind it.
 fn end([h0, s0]: [f64; 2], behind: Option<[f64; 2]>) -> f64 {
     let [h1, s1] = behind.unwrap_or([h0, s0]);
     limited(((2.0 * h0 + h1) * s0 - h0 * s1) / (h0 + h1), s0)

@@ -132,7 +132,7 @@ impl Lattice {
         self.cell[k] * 0.5_f64.powi(halvings)
     }
 
-    /// Coordinate of line `at` of axis `k`: halving a cell is exact, so that a line which two grids have is
+    /// Returns the coordinate of line `at` of axis `k`: halving a cell is exact, so that a line which two grids have is
     /// rounded once and alike.
     fn line(&self, k: usize, halvings: i32, at: i64) -> f64 {
         self.corner[k] + at as f64 * self.cell(k, halvings)

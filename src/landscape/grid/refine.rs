@@ -284,7 +284,7 @@ impl<'a> Tree<'a> {
         }
     }
 
-    /// Log-loss, NaN where it is not finite.
+    /// Returns the log-loss, NaN where it is not finite.
     fn height(&self, (i, j): (usize, usize)) -> f64 {
         let height = self.surface.get(i, j).map(|measure| log_loss(measure.loss));
         height.filter(|z| z.is_finite()).unwrap_or(f64::NAN)

@@ -122,13 +122,13 @@ impl Surface {
         }
     }
 
-    /// α of each column of the grid.
+    /// Returns α of each column of the grid.
     #[must_use]
     pub fn x(&self) -> &[f64] {
         &self.x
     }
 
-    /// β of each row of the grid.
+    /// Returns β of each row of the grid.
     #[must_use]
     pub fn y(&self) -> &[f64] {
         &self.y
@@ -223,7 +223,7 @@ impl Surface {
         self.hierarchy(value, |_, _, _| {})
     }
 
-    /// As [`Surface::nodes`]. For each measured point that a level adds, `each` gets its index
+    /// Returns the same as [`Surface::nodes`]. For each measured point that a level adds, `each` gets its index
     /// (j · columns + i), what the coarser level predicts there and what was measured.
     pub(in crate::landscape) fn hierarchy(
         &self,

@@ -21,7 +21,7 @@ pub struct GridSide {
 pub const COARSEST: usize = 4;
 
 impl GridSide {
-    /// A side of `count` lines, of which level 0 has five.
+    /// Makes a side of `count` lines, of which level 0 has five.
     #[must_use]
     pub fn of(count: usize) -> Self {
         Self {
@@ -43,7 +43,7 @@ impl GridSide {
             .collect()
     }
 
-    /// For each line the first level that has it.
+    /// Finds, for each line, the first level that has it.
     #[must_use]
     pub fn first_levels(self) -> Vec<usize> {
         let mut first = vec![0; self.count];
@@ -110,7 +110,7 @@ fn place(lines: &[f64], at: f64) -> f64 {
     }
 }
 
-/// Squared distance of a point from a chain of segments; 0 when there is none.
+/// Returns the squared distance of a point from a chain of segments; 0 when there is none.
 fn distance(point: [f64; 2], path: &[[f64; 2]]) -> f64 {
     let to_segment = |a: [f64; 2], b: [f64; 2]| {
         let (along, from) = (

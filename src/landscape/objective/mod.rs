@@ -85,7 +85,7 @@ impl Objective {
         }
     }
 
-    /// The same objective on `count` of its samples alone, or on all where there are no more.
+    /// Returns the same objective on `count` of its samples alone, or on all where there are no more.
     ///
     /// # Errors
     /// candle's.

@@ -168,7 +168,7 @@ impl ModelObjective {
         Arc::clone(&held)
     }
 
-    /// The same objective on `count` of its samples alone, or on all where there are no more. They are spread
+    /// Returns the same objective on `count` of its samples alone, or on all where there are no more. They are spread
     /// evenly over the file's order, which may be that of the classes.
     ///
     /// # Errors
@@ -488,7 +488,8 @@ fn with_room<T>(
     }
 }
 
-/// candle has no kind of its own for this error of the CUDA driver, nor for those of its libraries.
+/// Recognizes it by its words, because candle has no kind of its own for this error of the CUDA driver, nor for those
+/// of its libraries.
 fn is_out_of_memory(error: &candle_core::Error) -> bool {
     let error = error.to_string();
     let texts = [

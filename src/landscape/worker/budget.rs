@@ -154,7 +154,7 @@ impl Fresh {
         }
     }
 
-    /// A query on it was answered.
+    /// Notes that a query on it was answered.
     pub(super) fn count(&mut self) {
         self.answered += 1;
     }
@@ -185,7 +185,7 @@ struct Turns {
 }
 
 impl Pacer {
-    /// Work begins now.
+    /// Begins work now.
     pub(super) fn new(budget: Budget) -> Self {
         let judged = ProcessorReading::now();
         Self {
@@ -226,7 +226,7 @@ impl Pacer {
         (!rest.is_zero()).then(|| Instant::now() + rest)
     }
 
-    /// Work begins again, after a rest or because there was nothing to do.
+    /// Notes that work begins again, after a rest or because there was nothing to do.
     pub(super) fn restart(&self) {
         let mut turns = self.turns.lock().unwrap_or_else(PoisonError::into_inner);
         turns.since = (Instant::now(), processor_time());
@@ -266,7 +266,7 @@ fn processor_time() -> Duration {
     Duration::try_from(time).unwrap_or_default()
 }
 
-/// Nobody tells: it is taken for the time that goes by.
+/// Takes the time that goes by for it, because nobody tells.
 #[cfg(not(unix))]
 fn processor_time() -> Duration {
     static BEGIN: std::sync::LazyLock<Instant> = std::sync::LazyLock::new(Instant::now);

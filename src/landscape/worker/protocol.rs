@@ -72,7 +72,7 @@ impl Setup {
         }
     }
 
-    /// Seed of the samples, and of random directions.
+    /// Returns the seed of the samples, and of random directions.
     #[must_use]
     pub fn seed(&self) -> u64 {
         let evaluator = self.evaluator.as_ref().map(|evaluator| evaluator.seed);
@@ -202,7 +202,7 @@ impl Query {
         Self::of(Quantity::Loss(Position::Checkpoint(checkpoint)))
     }
 
-    /// The ends of the Hessian's spectrum, as exactly as the screen needs them.
+    /// Returns the ends of the Hessian's spectrum, as exactly as the screen needs them.
     #[must_use]
     pub fn curvature(at: Position) -> Self {
         Self {

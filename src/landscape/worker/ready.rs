@@ -223,7 +223,7 @@ fn spectrum(
     density(&hessian, steps, seed, go_on).map(QueryAnswer::Density)
 }
 
-/// The ends of the spectrum.
+/// Returns the ends of the spectrum.
 fn curvature(
     objective: &ModelObjective,
     weights: &Weights,

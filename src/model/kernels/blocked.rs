@@ -18,12 +18,12 @@ impl Blocked {
         self.channels.div_ceil(self.lanes)
     }
 
-    /// From a row to the next.
+    /// Returns the stride from a row to the next.
     pub(super) fn row(&self) -> usize {
         (self.width + 2 * self.halo) * self.lanes
     }
 
-    /// From a block to the next.
+    /// Returns the stride from a block to the next.
     pub(super) fn block(&self) -> usize {
         (self.height + 2 * self.halo) * self.row()
     }

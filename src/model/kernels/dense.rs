@@ -87,7 +87,7 @@ impl WithSimd for Whole<'_, '_> {
     }
 }
 
-/// P samples, V blocks of outputs; gives P.
+/// Computes P samples, V blocks of outputs; gives P.
 #[inline(always)]
 fn strip<S: Simd, const P: usize, const V: usize>(
     simd: S,

@@ -66,7 +66,7 @@ impl Line<'_, '_> {
         }
     }
 
-    /// P pixels from a column on.
+    /// Computes P pixels from a column on.
     #[inline(always)]
     fn strip<S: Simd, const P: usize, const STRIDE: usize>(
         &self,

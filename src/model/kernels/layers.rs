@@ -339,7 +339,7 @@ impl Reader<'_> {
         })
     }
 
-    /// Channels of zeros on both sides.
+    /// Returns the channels of zeros on both sides.
     fn padded(&mut self, i: usize, x: Operand, by: &[Size], with: Padding) -> Option<Value> {
         let (of, strides) = self.pixels(x)?;
         let none = Size::Fixed(0);

@@ -95,7 +95,7 @@ impl Kernels {
         })
     }
 
-    /// Logits (N, classes) of images (N, C, H, W), one after another. The samples are spread over the
+    /// Returns the logits (N, classes) of images (N, C, H, W), one after another. The samples are spread over the
     /// threads of rayon's pool; what comes out does not depend on how.
     ///
     /// # Errors
@@ -135,7 +135,7 @@ impl Kernels {
         })
     }
 
-    /// Logits from what the first layer gave at three points whose combination, with these coefficients,
+    /// Returns the logits from what the first layer gave at three points whose combination, with these coefficients,
     /// the weights are.
     ///
     /// # Errors
@@ -201,7 +201,7 @@ impl Kernels {
         Ok(results.concat())
     }
 
-    /// Logits of a group of samples.
+    /// Returns the logits of a group of samples.
     fn group(&self, packed: &Packed, arena: &mut Arena, images: &[f32]) -> Vec<f32> {
         let plan = &self.plan;
         if matches!(plan.features, Features::Raw) {
@@ -227,7 +227,7 @@ impl Kernels {
         logits
     }
 
-    /// Logits of a group of vectors, which stand where layer `first` of the head takes them.
+    /// Returns the logits of a group of vectors, which stand where layer `first` of the head takes them.
     fn head(
         &self,
         packed: &Packed,
@@ -275,7 +275,7 @@ impl Kernels {
         .run(self.level, values.len() / stride, result);
     }
 
-    /// Some of the images that go through the passes together, in a buffer.
+    /// Returns some of the images that go through the passes together, in a buffer.
     fn images<'a>(
         &self,
         buffers: &'a [Aligned],
@@ -299,7 +299,7 @@ impl Kernels {
         first * len..(first + images.len()) * len
     }
 
-    /// All steps on some images.
+    /// Runs all steps on some images.
     fn body(&self, packed: &Packed, arena: &mut Arena, images: &[f32]) {
         let plan = &self.plan;
         let count = images.len() / self.image;
@@ -321,7 +321,7 @@ impl Kernels {
         }
     }
 
-    /// One step on a part of the images.
+    /// Runs one step on a part of the images.
     fn step(
         &self,
         step: &Step,
@@ -347,7 +347,7 @@ impl Kernels {
         arena.buffers[to] = buffer;
     }
 
-    /// A convolution of a part of the images.
+    /// Runs a convolution on a part of the images.
     fn conv(
         &self,
         step: &Step,
@@ -383,7 +383,7 @@ impl Kernels {
         }
     }
 
-    /// Any other step on one image, of which `of` gives the numbers in a buffer.
+    /// Returns any other step on one image, of which `of` gives the numbers in a buffer.
     fn pixels<'a>(
         &self,
         step: &Step,

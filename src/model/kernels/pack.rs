@@ -129,7 +129,7 @@ pub(super) fn lay_kernels<'a>(
 }
 
 impl Pair {
-    /// (O, I, k, k) to (output blocks, input blocks, k, k, lanes in, lanes out).
+    /// Packs (O, I, k, k) to (output blocks, input blocks, k, k, lanes in, lanes out).
     fn conv(&mut self, conv: &layers::Conv, weights: &Weights, lanes: usize) -> Result<()> {
         let (scale, shift) = outputs(conv.bias, conv.norm.as_ref(), conv.outputs, weights)?;
         padded(&shift, lanes, &mut self.bias);
@@ -143,7 +143,7 @@ impl Pair {
         Ok(())
     }
 
-    /// (C, 1, k, k) to (blocks, k, k, lanes).
+    /// Packs (C, 1, k, k) to (blocks, k, k, lanes).
     fn depthwise(&mut self, conv: &layers::Conv, weights: &Weights, lanes: usize) -> Result<()> {
         let (scale, shift) = outputs(conv.bias, conv.norm.as_ref(), conv.outputs, weights)?;
         padded(&shift, lanes, &mut self.bias);
@@ -163,7 +163,7 @@ impl Pair {
         Ok(())
     }
 
-    /// (O, I, 3, 3) to (output blocks, products, inputs, lanes), for tiles that read N×N pixels.
+    /// Packs (O, I, 3, 3) to (output blocks, products, inputs, lanes), for tiles that read N×N pixels.
     fn winograd<const N: usize>(
         &mut self,
         conv: &layers::Conv,
@@ -199,7 +199,7 @@ impl Pair {
         Ok(())
     }
 
-    /// (outputs, inputs) to (output blocks, inputs, lanes).
+    /// Packs (outputs, inputs) to (output blocks, inputs, lanes).
     fn dense(&mut self, dense: &Dense, weights: &Weights, lanes: usize) -> Result<()> {
         let linear = &dense.linear;
         let (scale, shift) = outputs(linear.bias, dense.norm.as_ref(), linear.outputs, weights)?;

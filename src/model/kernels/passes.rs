@@ -92,7 +92,7 @@ impl Passes {
     }
 }
 
-/// Images that are together as large as the weights, as a power of two.
+/// Returns the images that are together as large as the weights, as a power of two.
 fn images(step: &Step, buffers: &[Blocked]) -> usize {
     let image = |buffer: usize| buffers[buffer].len();
     let own = image(step.to()) + step.from().into_iter().map(image).sum::<usize>();

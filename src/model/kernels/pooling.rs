@@ -147,7 +147,7 @@ impl WithSimd for Scaling<'_, '_> {
     }
 }
 
-/// Mean over the image of each channel.
+/// Takes the mean over the image of each channel.
 pub(super) fn global_average(from: Image, means: &mut [f32]) {
     let at = from.at;
     for (channel, mean) in means.iter_mut().enumerate() {
@@ -160,7 +160,7 @@ pub(super) fn global_average(from: Image, means: &mut [f32]) {
     }
 }
 
-/// Channels, rows and columns in this order, without blocks and frame.
+/// Lays channels, rows and columns in this order, without blocks and frame.
 pub(super) fn flatten(from: Image, vector: &mut [f32]) {
     let at = from.at;
     for (line, out) in vector.chunks_exact_mut(at.width).enumerate() {
@@ -170,7 +170,7 @@ pub(super) fn flatten(from: Image, vector: &mut [f32]) {
     }
 }
 
-/// The opposite of [`flatten`].
+/// Does the opposite of [`flatten`].
 pub(super) fn block(image: &[f32], to: Blocked, y: &mut [f32]) {
     for (line, row) in image.chunks_exact(to.width).enumerate() {
         let first = to.place(line / to.height, line % to.height, 0);

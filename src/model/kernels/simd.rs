@@ -48,7 +48,7 @@ impl Level {
         }
     }
 
-    /// As makers of processors call them.
+    /// Returns their names, as makers of processors have them.
     pub(crate) fn name(self) -> &'static str {
         match self {
             #[cfg(target_arch = "x86_64")]

@@ -81,7 +81,7 @@ impl Block {
         Ok(block)
     }
 
-    /// Channels of its result.
+    /// Returns the channels of its result.
     pub(super) fn outputs(&self) -> usize {
         self.convs.last().map_or(0, |conv| conv.outputs)
     }

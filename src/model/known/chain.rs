@@ -255,7 +255,7 @@ fn in_order(mut layers: Vec<(&str, Layer)>) -> Result<Vec<Layer>, Mismatch> {
     }
 }
 
-/// A word without the digits at its end.
+/// Returns a word without the digits at its end.
 fn without_digits(word: &str) -> &str {
     word.trim_end_matches(|c: char| c.is_ascii_digit())
 }

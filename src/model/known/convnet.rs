@@ -140,7 +140,7 @@ impl ConvNet {
         &self.chain.stages[self.convs..]
     }
 
-    /// Channels that the convolutions end with.
+    /// Returns the channels that the convolutions end with.
     fn channels(&self) -> usize {
         self.convs().last().map_or(1, |last| last.outputs.max(1))
     }

@@ -295,7 +295,7 @@ pub(super) fn recognize(
     Ok(recognized)
 }
 
-/// "1 block", "3 blocks".
+/// Writes "1 block", "3 blocks".
 pub(super) fn count(n: usize, thing: &str) -> String {
     format!("{n} {thing}{}", if n == 1 { "" } else { "s" })
 }

@@ -86,7 +86,7 @@ fn name(depth: usize, stem: usize, widths: &[usize], noshort: bool) -> String {
     }
 }
 
-/// n, when there are three stages of n blocks each.
+/// Returns n, when there are three stages of n blocks each.
 fn blocks_per_stage(inventory: &Inventory) -> Result<usize, Mismatch> {
     let blocks = |stage: usize| {
         let block = |i: &usize| inventory.has(&format!("layer{stage}.{i}.conv1.weight"));

@@ -66,7 +66,7 @@ const POOLINGS: [Pooling; 4] = [
 ];
 
 impl Vgg {
-    /// Channels that the convolutions end with.
+    /// Returns the channels that the convolutions end with.
     fn channels(&self) -> usize {
         self.features.last().map_or(0, |last| last.conv.outputs)
     }

@@ -233,7 +233,7 @@ const LAYERS: &[(&str, Layer)] = &[
     ("global_average", |t| global_average(&t[0])),
 ];
 
-/// PyTorch's numbers and how near ours have to be: Metal has no f64.
+/// Returns PyTorch's numbers and how near ours have to be: Metal has no f64.
 fn values(device: &Device) -> (HashMap<String, Tensor>, f64) {
     let path = concat!(
         env!("CARGO_MANIFEST_DIR"),
@@ -271,7 +271,7 @@ fn inputs(values: &HashMap<String, Tensor>, layer: &str) -> Vec<Var> {
         .collect()
 }
 
-/// The objective of make.py: Σ c·y³.
+/// Returns the objective of make.py: Σ c·y³.
 fn objective(y: &Tensor, c: &Tensor) -> Tensor {
     (y * y.sqr().unwrap())
         .and_then(|cube| (cube * c)?.sum_all())

@@ -191,7 +191,7 @@ mod tests {
         convolution::transposed(x, w, &case.window, size)
     }
 
-    /// y, the gradients of c·y³, and those of their squares' sum: by x, and by the kernels.
+    /// Returns y, the gradients of c·y³, and those of their squares' sum: by x, and by the kernels.
     fn derivatives(
         convolve: Convolve,
         case: &Case,

@@ -24,7 +24,7 @@ pub struct FloatPlace {
 }
 
 impl Datum {
-    /// Floats of any type and device.
+    /// Returns the floats of any type and device.
     #[must_use]
     pub fn float(tensor: Tensor) -> Self {
         Self {
@@ -82,7 +82,7 @@ impl Datum {
         Self::ints(&[value], &[])
     }
 
-    /// Truth values from candle's (0 or 1 in any type).
+    /// Makes truth values of candle's (0 or 1 in any type).
     ///
     /// # Errors
     /// candle's.

@@ -77,7 +77,7 @@ impl Program {
         cost
     }
 
-    /// Multiplications of an operation, and numbers of its patches.
+    /// Returns the multiplications of an operation, and numbers of its patches.
     fn work(&self, trace: &Trace, node: &Node, results: &[Vec<usize>]) -> [usize; 2] {
         let operand = |i: usize| {
             let value = node.operands.get(i).copied().flatten();
@@ -135,7 +135,7 @@ impl Trace {
     }
 }
 
-/// Saturating: extents are read from files.
+/// Saturates, because extents are read from files.
 fn product(extents: &[usize]) -> usize {
     extents
         .iter()

@@ -157,7 +157,7 @@ impl Graph<'_> {
         self.curves.iter().filter(move |curve| curve.side == side)
     }
 
-    /// First and last place of all curves.
+    /// Returns the first and last place of all curves.
     fn places(&self) -> Option<[f64; 2]> {
         let all = || self.curves.iter().flat_map(|curve| curve.x.iter().copied());
         Some(with_extent([
@@ -280,7 +280,7 @@ impl Graph<'_> {
         }
     }
 
-    /// The first word of the scale's title beside its first curve, where no curve is in the way: colour
+    /// Draws the first word of the scale's title beside its first curve, where no curve is in the way: colour
     /// alone must not tell loss from accuracy.
     fn draw_name(&self, picture: &mut Picture, frame: &Frame, side: AxisSide) {
         let (title, tint): (_, fn(Palette) -> Rgb) = match side {
@@ -326,7 +326,7 @@ impl Graph<'_> {
         }
     }
 
-    /// A dot at a measured place, where that is finite.
+    /// Draws a dot at a measured place, where that is finite.
     fn draw_dot(&self, picture: &mut Picture, frame: &Frame, place: Option<[f64; 2]>) {
         let Some([across, down]) = place.filter(|place| place[1].is_finite()) else {
             return;
@@ -342,7 +342,7 @@ impl Graph<'_> {
         picture.put(frame.left + column, 1 + row, cell);
     }
 
-    /// Both ends of the axis, and the marks where there is room between.
+    /// Draws both ends of the axis, and the marks where there is room between.
     fn draw_ticks(
         &self,
         picture: &mut Picture,
@@ -397,8 +397,8 @@ fn share(at: f64, [first, last]: [f64; 2]) -> f64 {
     (at - first) / (last - first)
 }
 
-/// A curve without extent has one number, beside itself; others have those of their lowest and highest
-/// values, as far as there are rows.
+/// Places the numbers of curves: one without extent has one, beside itself; others have those of their lowest and
+/// highest values, as far as there are rows.
 fn labels([min, max]: [f64; 2], rows: usize) -> Vec<(usize, f64)> {
     if is_flat([min, max]) {
         return vec![(rows / 2, max)];

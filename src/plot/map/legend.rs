@@ -115,7 +115,7 @@ impl SampledScene<'_> {
             .collect()
     }
 
-    /// Signs that occur on this map, with what they mean, a line each.
+    /// Returns the signs that occur on this map, with what they mean, a line each.
     fn notes(&self) -> Vec<(char, &'static str)> {
         let Some(field) = &self.lattice else {
             return Vec::new();

@@ -34,7 +34,7 @@ impl<'a> SampledScene<'a> {
         sampled
     }
 
-    /// Still to be given the levels that other maps have too.
+    /// Makes one still to be given the levels that other maps have too.
     pub(super) fn without_levels(scene: &'a MapScene<'a>, area: Area) -> Self {
         let backdrop = scene.backdrop;
         let mut sampled = Self {

@@ -107,7 +107,7 @@ impl Camera {
     }
 }
 
-/// Sine and cosine of degrees.
+/// Returns the sine and cosine of degrees.
 fn angle(degrees: f64) -> (f64, f64) {
     degrees.to_radians().sin_cos()
 }

@@ -12,7 +12,7 @@ pub(super) struct Canvas<I> {
 }
 
 impl<I: Copy> Canvas<I> {
-    /// Without a dot; width and height in cells.
+    /// Makes one without a dot; width and height in cells.
     pub(super) fn new(width: usize, height: usize, marker: Marker) -> Self {
         Self {
             width,

@@ -15,7 +15,7 @@ pub(super) struct Depths {
 }
 
 impl Depths {
-    /// Nothing in sight; width and height in dots.
+    /// Makes one with nothing in sight; width and height in dots.
     pub(super) fn new(width: usize, height: usize) -> Self {
         Self {
             width,
@@ -70,7 +70,7 @@ impl Depths {
     }
 }
 
-/// Twice the area of a triangle on the picture, by sign of its sense of rotation.
+/// Returns twice the area of a triangle on the picture, by sign of its sense of rotation.
 fn cross(a: Vertex, b: Vertex, c: Vertex) -> f64 {
     (b[0] - a[0]) * (c[1] - a[1]) - (b[1] - a[1]) * (c[0] - a[0])
 }
@@ -87,7 +87,7 @@ fn span(places: [f64; 3], dots: usize) -> std::ops::Range<usize> {
 /// Distance that rounding errors may take from a place that lies on the border of two dots.
 const ROUNDING: f64 = 1e-6;
 
-/// The dots of a straight line, one for each step along its longer extent, with their depths.
+/// Draws the dots of a straight line, one for each step along its longer extent, with their depths.
 pub(super) fn walk(from: Vertex, to: Vertex, mut at: impl FnMut(usize, usize, f64)) {
     let way = [0, 1, 2].map(|k| to[k] - from[k]);
     let steps = way[0].abs().max(way[1].abs()).ceil().max(1.0);

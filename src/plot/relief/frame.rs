@@ -24,7 +24,7 @@ pub(super) fn arrange(width: usize, height: usize) -> Area {
 }
 
 impl Model<'_> {
-    /// The outline of the ground and the axis of the loss, in the colours of its heights.
+    /// Draws the outline of the ground and the axis of the loss, in the colours of its heights.
     pub(super) fn trace_box(&self, canvas: &mut Canvas<Ink>) {
         let corners = [[0.0, 0.0], [1.0, 0.0], [1.0, 1.0], [0.0, 1.0], [0.0, 0.0]];
         for side in corners.windows(2) {
@@ -52,7 +52,7 @@ impl Model<'_> {
         });
     }
 
-    /// Heights of the levels, ascending.
+    /// Returns the heights of the levels, ascending.
     fn rungs(&self) -> Vec<f64> {
         let levels = self.mesh.levels.values().iter();
         levels
@@ -60,7 +60,7 @@ impl Model<'_> {
             .collect()
     }
 
-    /// The corner of the ground at the left end of the picture; of two, the farther one.
+    /// Returns the corner of the ground at the left end of the picture; of two, the farther one.
     fn loss_corner(&self) -> [f64; 2] {
         let left = |axis: usize| {
             let across = self.camera.way(axis)[0];
@@ -85,7 +85,7 @@ impl Model<'_> {
         }
     }
 
-    /// The lowest loss, the levels and the top one beside their heights.
+    /// Draws the lowest loss, the levels and the top one beside their heights.
     fn draw_losses(&self, picture: &mut Picture) {
         let levels = &self.mesh.levels;
         let Some(lowest) = levels.lowest_label() else {
@@ -130,7 +130,7 @@ impl Model<'_> {
         }
     }
 
-    /// Name and share of an axis below the middle of the edge of the ground that is nearest.
+    /// Draws name and share of an axis below the middle of the edge of the ground that is nearest.
     fn draw_title(&self, picture: &mut Picture, axis: usize) {
         let title = &self.scene.axes[axis];
         let name = format!("{} {}", title.name, self.arrow(axis));
@@ -156,7 +156,7 @@ impl Model<'_> {
         picture.print(after, row, &percent, self.scene.text_ink());
     }
 
-    /// The end of an axis that is nearer to the eye; where both are as near, that to the right.
+    /// Returns the end of an axis that is nearer to the eye; where both are as near, that to the right.
     fn near_end(&self, axis: usize) -> f64 {
         let recedes = self.camera.recedes(axis);
         let far = if recedes.abs() > 1e-9 {

@@ -121,7 +121,7 @@ impl<'a> Model<'a> {
         self.scene.layers != Layers::Bands || !self.has_faces()
     }
 
-    /// The faces behind the cells, upper and lower half by themselves.
+    /// Draws the faces behind the cells, upper and lower half by themselves.
     fn draw_faces(&self, picture: &mut Picture) {
         let Some(palette) = self.scene.palette else {
             return;

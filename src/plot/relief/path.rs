@@ -108,7 +108,7 @@ impl Model<'_> {
         }
     }
 
-    /// The dots of a segment, where it is within the window; every other one where it is hidden.
+    /// Draws the dots of a segment, where it is within the window; every other one where it is hidden.
     fn trace(&self, trail: &mut ReliefPath, segment: [[f64; 2]; 2], checkpoint: usize) {
         let [from, to] = segment.map(|point| self.ground(point));
         let Some([from, to]) = clip(from, to, [1.0, 1.0]) else {

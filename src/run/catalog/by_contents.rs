@@ -11,7 +11,7 @@ use crate::run::names::{LeftOut, StepUnit};
 type CounterOf = fn(InnerCounters) -> Option<u64>;
 
 impl CatalogBuilder<'_> {
-    /// The path where names tell no steps: by the counters inside, else by time.
+    /// Finds the path where names tell no steps: by the counters inside, else by time.
     pub(super) fn by_contents(&mut self) {
         let arrangement = std::mem::take(&mut self.arrangement);
         let paths = arrangement.points.iter().map(|point| point.path.as_path());

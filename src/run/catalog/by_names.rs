@@ -9,7 +9,7 @@ use super::{
 use crate::run::names::{LeftOut, StepUnit};
 
 impl CatalogBuilder<'_> {
-    /// The path where names tell steps.
+    /// Finds the path where names tell steps.
     pub(super) fn by_names(&mut self) {
         let arrangement = std::mem::take(&mut self.arrangement);
         let unit = arrangement.unit;

@@ -203,7 +203,7 @@ impl<'a> CatalogBuilder<'a> {
         self.catalog.left_out.push((path.to_path_buf(), why));
     }
 
-    /// One sentence for each kind of family that is not followed.
+    /// Adds one sentence for each kind of family that is not followed.
     fn remark_families(&mut self, followed: &str) {
         let mut by_kind: BTreeMap<FamilyKind, Vec<&Family>> = BTreeMap::new();
         for family in &self.catalog.alternatives {

@@ -45,7 +45,7 @@ pub fn to_f32(bytes: &[u8], dtype: &Dtype, values: &mut [f32]) -> Option<()> {
     Some(())
 }
 
-/// Eight bits without infinities and without a negative zero, whose pattern is NaN. Exponents are counted from
+/// Decodes eight bits without infinities and without a negative zero, whose pattern is NaN. Exponents are counted from
 /// 8 or 16, as there are `places` of 3 or 2 bits of mantissa.
 fn finite_eight(bits: u8, places: u32) -> f32 {
     if bits == 0x80 {
@@ -61,7 +61,7 @@ fn finite_eight(bits: u8, places: u32) -> f32 {
     }
 }
 
-/// Eight bits without infinities: exponents are counted from 7, all ones is NaN.
+/// Decodes eight bits without infinities: exponents are counted from 7, all ones is NaN.
 fn e4m3(bits: u8) -> f32 {
     let sign = if bits & 0x80 == 0 { 1.0 } else { -1.0 };
     let (exponent, mantissa) = ((bits >> 3) & 15, f32::from(bits & 7));
@@ -78,7 +78,7 @@ fn map<const N: usize>(bytes: &[u8], values: &mut [f32], value: impl Fn([u8; N])
     }
 }
 
-/// By the machine's own instructions where it has them. They want whole numbers; bytes of a file may
+/// Converts by the machine's own instructions where it has them. They want whole numbers; bytes of a file may
 /// start anywhere.
 fn halves(bytes: &[u8], values: &mut [f32]) {
     let mut line = [0u16; LINE];

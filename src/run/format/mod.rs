@@ -413,7 +413,7 @@ impl StateDict {
         Ok(dict)
     }
 
-    /// Networks of the checkpoint that were not taken.
+    /// Returns the networks of the checkpoint that were not taken.
     #[must_use]
     pub fn others(&self) -> &[OtherNetwork] {
         &self.others
@@ -442,7 +442,7 @@ impl StateDict {
         (!told.is_empty()).then_some(told)
     }
 
-    /// Further names of tensors that are one with another: its index, and the name.
+    /// Returns further names of tensors that are one with another: its index, and the name.
     #[must_use]
     pub fn tied(&self) -> &[(usize, String)] {
         &self.tied

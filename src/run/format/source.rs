@@ -113,7 +113,7 @@ fn read_at(file: &File, bytes: &mut [u8], from: u64) -> io::Result<()> {
     std::os::unix::fs::FileExt::read_exact_at(file, bytes, from)
 }
 
-/// The same.
+/// Reads likewise.
 #[cfg(windows)]
 fn read_at(file: &File, mut bytes: &mut [u8], mut from: u64) -> io::Result<()> {
     while !bytes.is_empty() {

@@ -42,7 +42,7 @@ pub(crate) enum Packing {
 }
 
 impl Storage {
-    /// Packed bytes that are `len` when they are unpacked.
+    /// Takes packed bytes that are `len` when they are unpacked.
     pub(crate) fn packed(source: Source, packing: Packing, len: u64) -> Self {
         Self::Packed(Box::new(Packed {
             source,

@@ -238,7 +238,7 @@ impl<'a> Planter<'a> {
         found.copied().unwrap_or(Value::None)
     }
 
-    /// The state dict of a module: its own parameters and buffers, then those of the modules in it.
+    /// Adds the state dict of a module: its own parameters and buffers, then those of the modules in it.
     fn module(&mut self, state: Value, front: &str, depth: usize, to: &mut Vec<(Arc<str>, Item)>) {
         let is_again = self.inside > 0;
         if is_again {

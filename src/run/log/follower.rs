@@ -101,8 +101,8 @@ impl LogFollower {
         logs.into_iter().map(|(path, _)| path.as_path()).collect()
     }
 
-    /// Each checkpoint's folder has the log up to it, and the run's that of the last time it was saved:
-    /// the longer of these counts.
+    /// Chooses the longer log: each checkpoint's folder has the log up to it, and the run's that of the last time it
+    /// was saved.
     fn state(&mut self) -> Option<Result<Option<ReadLog>, String>> {
         let (of_checkpoints, others): (Vec<&Path>, Vec<&Path>) = self
             .named(|name| name == trainer_state::NAME)

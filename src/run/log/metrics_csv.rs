@@ -148,7 +148,7 @@ fn number(cell: &[u8]) -> Result<Option<f64>, String> {
     }
 }
 
-/// As much of a text as a sentence has room for.
+/// Returns as much of a text as a sentence has room for.
 fn brief(text: &str) -> String {
     const ROOM: usize = 80;
     let mut brief: String = text.chars().take(ROOM).collect();

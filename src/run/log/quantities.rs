@@ -82,7 +82,7 @@ pub(super) fn quantity(name: &str) -> Option<(LoggedQuantity, usize)> {
     listed.or_else(other)
 }
 
-/// In lower case, with `_` for every other mark: `Loss/train` is `loss_train`.
+/// Writes a name in lower case, with `_` for every other mark: `Loss/train` is `loss_train`.
 fn plain(name: &str) -> String {
     let marked = |c: char| if c.is_alphanumeric() { c } else { '_' };
     name.trim().to_lowercase().chars().map(marked).collect()

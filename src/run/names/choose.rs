@@ -554,7 +554,7 @@ fn files(series: &Series) -> impl Iterator<Item = usize> {
     members.chain(series.beside.iter().map(|(file, ..)| *file))
 }
 
-/// The reason why a name alone tells that a file is no checkpoint.
+/// Returns the reason why a name alone tells that a file is no checkpoint.
 fn refusal(name: &ParsedName) -> Option<LeftOut> {
     let file = name.components.last()?;
     let ending = file

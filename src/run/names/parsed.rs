@@ -364,7 +364,7 @@ fn number_class(tokens: &[NameToken], at: usize, bound: Option<usize>) -> (WordC
     (class, word.len(), is_attached && class == WordClass::Other)
 }
 
-/// For each token that is a number, the word that counts it: `epoch_10`, `10epoch`. Each word counts one
+/// Finds, for each token that is a number, the word that counts it: `epoch_10`, `10epoch`. Each word counts one
 /// number, the one it hangs on, else the one behind it; where the last word of the name has none behind it,
 /// the one before.
 fn bind(tokens: &[NameToken]) -> Vec<Option<usize>> {

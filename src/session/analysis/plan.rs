@@ -83,7 +83,7 @@ impl AnalysisResult {
 }
 
 impl AnalysisSubject<'_> {
-    /// Slices along random directions, on the session's own samples alone, because they are overlaid.
+    /// Returns the slices along random directions, on the session's own samples alone, because they are overlaid.
     fn random_lines(&self) -> Option<(AnalysisPicture, AnalysisJobs)> {
         let origin = self.members.last()?;
         let alpha = survey::spread(-1.0, 1.0, POINTS);

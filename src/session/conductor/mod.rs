@@ -307,7 +307,7 @@ impl Conductor {
     }
 }
 
-/// The ends of the update that led to checkpoint `i`.
+/// Returns the ends of the update that led to checkpoint `i`.
 fn update(members: &[Checkpoint], i: usize) -> [Key; 2] {
     [i.saturating_sub(1), i].map(|i| key(&members[i]))
 }

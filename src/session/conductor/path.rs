@@ -14,7 +14,7 @@ use super::scan::sort;
 use super::{Conductor, key, update};
 
 impl Conductor {
-    /// The path moves at once. Its plane is held, so that what was measured stays valid, until another is due.
+    /// Moves the path at once. Its plane is held, so that what was measured stays valid, until another is due.
     pub(super) fn path(&mut self, reading: PathReading) {
         self.show_lines(&reading);
         self.newest = NewestPath::of(&reading);
@@ -153,7 +153,7 @@ impl Conductor {
         })
     }
 
-    /// The path and its plane, as the snapshot tells them.
+    /// Shows the path and its plane, as the snapshot tells them.
     fn show_path(&mut self) {
         let snapshot = &mut self.snapshot;
         let plane = self.plane.as_ref();
@@ -164,7 +164,7 @@ impl Conductor {
         self.look_up();
     }
 
-    /// The lines of the path and of old branches, and of files that are no part of it yet.
+    /// Shows the lines of the path and of old branches, and of files that are no part of it yet.
     fn show_lines(&mut self, reading: &PathReading) {
         let PathReading {
             members,

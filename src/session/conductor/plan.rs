@@ -174,7 +174,7 @@ impl Conductor {
         self.plan();
     }
 
-    /// The samples are known, or that there are none: what was planned is measured from now on.
+    /// Begins what was planned, now that the samples are known, or that there are none.
     pub(super) fn begin(&mut self) {
         if let Finding::Is(data) = &self.snapshot.data {
             match fidelity::few(self.options.fidelity, data.samples) {
@@ -198,7 +198,7 @@ impl Conductor {
         }
     }
 
-    /// A plan is done: what it found tells what comes next.
+    /// Takes what a plan that is done found, which tells what comes next.
     pub(super) fn next_batch(&mut self, done: u64) {
         let job = self.ahead.finish(done);
         if let Some(job) = job.filter(|job| purpose(job).is_some_and(Purpose::is_analysis))

@@ -123,7 +123,7 @@ impl Conductor {
     }
 }
 
-/// By step; those whose step is not known yet are last.
+/// Sorts by step; those whose step is not known yet are last.
 pub(super) fn sort(lines: &mut [CheckpointLine]) {
     lines.sort_by(|a, b| {
         let key = |line: &CheckpointLine| line.step.unwrap_or(u64::MAX);

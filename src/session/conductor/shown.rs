@@ -15,7 +15,7 @@ const TYPICAL: usize = 150;
 const UNSURE: usize = 10;
 
 impl Conductor {
-    /// The map before stays until the first level of the new one stands.
+    /// Shows the new map from its first whole level on; the map before stays until then.
     pub(super) fn show_pictures(&mut self, shown: Option<Shown>) {
         let (Some(schedule), Some(shown)) = (&self.schedule, shown) else {
             return;

@@ -269,7 +269,7 @@ impl Simulation {
         self.conductor.tick();
     }
 
-    /// A training that saves every `interval` seconds, and then stops; looked at for `more` seconds.
+    /// Simulates a training that saves every `interval` seconds, and then stops; looked at for `more` seconds.
     fn beside(&mut self, count: usize, interval: f64, more: f64) {
         let points = training(count);
         let saved: Vec<f64> = (0..count).map(|i| interval * i as f64).collect();

@@ -151,7 +151,7 @@ impl Schedule {
         self.backlog.extend(updates(members, &known));
     }
 
-    /// The tasks that make a first picture, in their order.
+    /// Plans the tasks that make a first picture, in their order.
     fn begin(&mut self) {
         let is_on_few = self.pictures.few().is_some();
         if self.has_first() {

@@ -222,7 +222,7 @@ const FEW: Option<Samples> = Some(Samples {
     score: Some(Score::Accuracy),
 });
 
-/// Bumpy, and on all samples a little higher here and lower there.
+/// Returns a bumpy loss, on all samples a little higher here and lower there.
 fn loss_of([x, y]: [f64; 2], few: Option<usize>) -> f64 {
     let bumpy = 1.5 + (2.0 * x).sin() * (3.0 * y).cos();
     let more = (0.1 + 0.04 * x - 0.06 * y + 0.01 * x * y).exp();

@@ -485,7 +485,7 @@ fn sum_of(key: Digest, value: &[u8]) -> i64 {
     crc32c::crc32c_append(crc32c::crc32c(&key.0), value).into()
 }
 
-/// SQLite stores NaN as NULL and −0 as 0, so that a float is stored by its bits.
+/// Returns the bits of a float, as which it is stored, because SQLite stores NaN as NULL and −0 as 0.
 fn bits(value: f64) -> i64 {
     value.to_bits().cast_signed()
 }
@@ -494,7 +494,7 @@ fn float(bits: i64) -> f64 {
     f64::from_bits(bits.cast_unsigned())
 }
 
-/// Nanoseconds since 1970.
+/// Returns the nanoseconds since 1970.
 fn nanoseconds(time: SystemTime) -> i64 {
     let since = time.duration_since(UNIX_EPOCH);
     since.map_or(0, |since| since.as_nanos() as i64)

@@ -145,7 +145,7 @@ impl Drop for Screen {
     }
 }
 
-/// Raw mode, the alternate screen and the diversion of stderr: all of them or none.
+/// Takes raw mode, the alternate screen and the diversion of stderr: all of them or none.
 fn take(wishes: &Wishes) -> io::Result<()> {
     enable_raw_mode()?;
     *taken() = Some(Taken {
@@ -187,7 +187,7 @@ fn taken() -> MutexGuard<'static, Option<Taken>> {
     TAKEN.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// A panic of the drawing thread is reported on the restored terminal; that of any other thread goes
+/// Reports a panic of the drawing thread on the restored terminal; that of any other thread goes
 /// to the log while the screen is up.
 fn install_hook() {
     let report = panic::take_hook();

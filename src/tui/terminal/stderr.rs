@@ -40,7 +40,7 @@ impl Drop for Diversion {
 
 #[cfg(not(unix))]
 impl Diversion {
-    /// Stderr stays where it is.
+    /// Leaves stderr where it is.
     pub(in crate::tui) fn start(_: Option<&File>) -> Option<Self> {
         None
     }

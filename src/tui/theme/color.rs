@@ -86,7 +86,7 @@ pub(in crate::tui) fn linear(Rgb(r, g, b): Rgb) -> [f64; 3] {
 pub(in crate::tui) struct Lab([f64; 3]);
 
 impl Lab {
-    /// By Björn Ottosson, "A perceptual color space for image processing" (2020).
+    /// Converts a colour, by Björn Ottosson, "A perceptual color space for image processing" (2020).
     pub(in crate::tui) fn of(colour: Rgb) -> Self {
         let [r, g, b] = linear(colour);
         let [l, m, s] = [

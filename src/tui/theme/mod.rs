@@ -237,7 +237,7 @@ impl Theme {
         }
     }
 
-    /// As its file is called.
+    /// Returns its name, which is that of its file.
     #[must_use]
     pub fn name(&self) -> &str {
         &self.name
@@ -279,7 +279,7 @@ impl Theme {
         self.ink(|t| t.faint, Modifier::empty(), Modifier::DIM)
     }
 
-    /// Frames.
+    /// Returns the style of frames.
     #[must_use]
     pub fn border(&self) -> Style {
         self.ink(|t| t.border, Modifier::empty(), Modifier::DIM)
@@ -297,19 +297,19 @@ impl Theme {
         self.ink(|t| t.accent, Modifier::BOLD, Modifier::BOLD)
     }
 
-    /// All is well.
+    /// Returns the style of what is well.
     #[must_use]
     pub fn good(&self) -> Style {
         self.ink(|t| t.good, Modifier::empty(), Modifier::empty())
     }
 
-    /// To be taken with care.
+    /// Returns the style of what is to be taken with care.
     #[must_use]
     pub fn warn(&self) -> Style {
         self.ink(|t| t.warn, Modifier::BOLD, Modifier::BOLD)
     }
 
-    /// Something went wrong.
+    /// Returns the style of what went wrong.
     #[must_use]
     pub fn bad(&self) -> Style {
         self.ink(

@@ -334,7 +334,7 @@ pub(crate) fn refusal(snapshot: &Snapshot) -> Option<&str> {
     }
 }
 
-/// False for what has the step of a checkpoint of the path, and is none.
+/// Returns false for what has the step of a checkpoint of the path, and is none.
 fn is_of_path(line: &CheckpointLine) -> bool {
     !matches!(
         line.state,

@@ -64,7 +64,7 @@ pub(in crate::tui) fn fit(mut pieces: Vec<Piece>, width: usize) -> Line<'static>
     Line::from(spans)
 }
 
-/// The end of a path that has to fit into `width` columns; `…` stands for what is cut at the front.
+/// Returns the end of a path that has to fit into `width` columns; `…` stands for what is cut at the front.
 pub(in crate::tui) fn tail(text: &str, width: usize) -> String {
     let length = text.chars().count();
     if length <= width {

@@ -179,7 +179,7 @@ fn missing(app: &App) -> Vec<Piece> {
     pieces
 }
 
-/// The line under the header: what the last key did, else what went wrong last.
+/// Draws the line under the header: what the last key did, else what went wrong last.
 pub(crate) fn render_banner(app: &App, area: Rect, buffer: &mut Buffer) {
     let theme = app.theme();
     let (banner, sign, ink) = match (app.message(), app.banner()) {

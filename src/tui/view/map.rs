@@ -42,7 +42,7 @@ pub(crate) fn render(app: &App, area: Rect, buffer: &mut Buffer) {
     render_plane(app, inner, buffer);
 }
 
-/// The loss on two random filter-normalized directions around the newest checkpoint, with the projection
+/// Draws the loss on two random filter-normalized directions around the newest checkpoint, with the projection
 /// of the path.
 fn render_random(app: &App, area: Rect, buffer: &mut Buffer) {
     let snapshot = app.snapshot();
@@ -202,7 +202,7 @@ fn is_refused(snapshot: &Snapshot) -> bool {
     facts::axes(snapshot) == 2 && facts::refusal(snapshot).is_some()
 }
 
-/// Before there is a path, or where none of what is there is usable.
+/// Draws what there is before there is a path, or where none of what is there is usable.
 fn render_empty(app: &App, area: Rect, buffer: &mut Buffer) {
     let area = padded(area);
     let lines = emptiness(app);

@@ -73,7 +73,7 @@ fn enclosed(frame: &Block<'_>, area: Rect, buffer: &mut Buffer) -> Rect {
     frame.inner(area)
 }
 
-/// A framed pane with a sentence in the place of a picture that cannot be had.
+/// Draws a framed pane with a sentence in the place of a picture that cannot be had.
 fn render_sentence(app: &App, text: &str, area: Rect, buffer: &mut Buffer) {
     let text = Text::styled(text.to_owned(), app.theme().faint());
     Paragraph::new(text)
@@ -113,7 +113,7 @@ fn rows_for(text: &str, width: u16) -> u16 {
     rows as u16
 }
 
-/// If a loss cannot be had, says in the place of `what` why, and how to give it. Returns false if it can.
+/// Says, if a loss cannot be had, in the place of `what` why, and how to give it. Returns false if it can.
 fn render_refusal(app: &App, what: &str, area: Rect, buffer: &mut Buffer) -> bool {
     let Some(reason) = facts::refusal(app.snapshot()) else {
         return false;

@@ -97,7 +97,7 @@ pub(crate) fn render(app: &App, area: Rect, buffer: &mut Buffer) {
     }
 }
 
-/// Random directions overlaid, the last update, or the line from the first checkpoint.
+/// Draws random directions overlaid, the last update, or the line from the first checkpoint.
 fn render_lines(app: &App, area: Rect, buffer: &mut Buffer) {
     let title = match app.slice_kind() {
         SliceKind::Random => "slices · random directions, filter-normalized",
@@ -191,7 +191,7 @@ fn render_lines(app: &App, area: Rect, buffer: &mut Buffer) {
     );
 }
 
-/// The hill between both ends of a line, once all between them is measured.
+/// Returns the hill between both ends of a line, once all between them is measured.
 fn barrier(Drawn { line, loss, .. }: &Drawn<'_>) -> Option<String> {
     let loss = &loss.0;
     let at = |end: f64| Some(loss[line.alpha.iter().position(|alpha| *alpha == end)?]);
@@ -204,7 +204,7 @@ fn barrier(Drawn { line, loss, .. }: &Drawn<'_>) -> Option<String> {
     Some(format!("barrier {}", short(height)))
 }
 
-/// Slices along both principal components.
+/// Draws slices along both principal components.
 pub(crate) fn render_components(app: &App, area: Rect, buffer: &mut Buffer) {
     let step = app.snapshot().origin();
     let mut title = step.map_or("slices".into(), |step| {
@@ -242,7 +242,7 @@ pub(crate) fn render_components(app: &App, area: Rect, buffer: &mut Buffer) {
     }
 }
 
-/// Loss above the score.
+/// Draws the loss above the score.
 fn render_slice(app: &App, slice: &Slice, area: Rect, buffer: &mut Buffer) {
     let axis = format!("PC{}", slice.axis + 1);
     let score = app.snapshot().score();

@@ -33,7 +33,7 @@ pub(super) fn render(app: &App, area: Rect, buffer: &mut Buffer) {
 /// A curve: its places and values.
 type Line = [Vec<f64>; 2];
 
-/// The logged loss and learning rate as curves, the measured losses as points.
+/// Draws the logged loss and learning rate as curves, the measured losses as points.
 fn render_log(app: &App, area: Rect, buffer: &mut Buffer) {
     let snapshot = app.snapshot();
     let steps = facts::steps(snapshot);
@@ -96,7 +96,7 @@ fn unmatched(snapshot: &Snapshot) -> Option<&'static str> {
     }
 }
 
-/// λmax at the checkpoints against 2/η there.
+/// Draws λmax at the checkpoints against 2/η there.
 fn render_edge(app: &App, area: Rect, buffer: &mut Buffer) {
     if render_refusal(app, "λmax", area, buffer) {
         return;

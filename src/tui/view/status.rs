@@ -183,7 +183,7 @@ fn prompt(app: &App) -> Option<Line<'static>> {
     Some(Line::from(spans))
 }
 
-/// The line of a compact screen that stands for the trust pane.
+/// Draws the line of a compact screen that stands for the trust pane.
 pub(crate) fn render_trust(app: &App, area: Rect, buffer: &mut Buffer) {
     let pieces = super::trust::brief(app);
     let area = padded(area);

@@ -65,7 +65,7 @@ fn title_of(tab: WeightsTab) -> &'static str {
     }
 }
 
-/// The weights of the newest checkpoint over those of the first.
+/// Draws the weights of the newest checkpoint over those of the first.
 fn render_histogram(app: &App, snapshot: &Snapshot, area: Rect, buffer: &mut Buffer) {
     let Some(overlay) = &snapshot.overlay else {
         let why = "Histograms need two checkpoints, of at most 50 million weights; others, and single layers: \
@@ -157,7 +157,7 @@ fn with_drops(title: &str, marks: &[Mark]) -> String {
     format!("{title}{drops}")
 }
 
-/// Critical sharpness 2/s along each update.
+/// Draws the critical sharpness 2/s along each update.
 fn render_sharpness(app: &App, snapshot: &Snapshot, area: Rect, buffer: &mut Buffer) {
     if render_refusal(app, "critical sharpness", area, buffer) {
         return;
@@ -229,7 +229,7 @@ fn render_cosines(app: &App, snapshot: &Snapshot, area: Rect, buffer: &mut Buffe
     paint(&drawn, picture, buffer);
 }
 
-/// The colours or signs of the cosines from −1 to 1.
+/// Draws the colours or signs of the cosines from −1 to 1.
 fn render_cosine_legend(app: &App, area: Rect, buffer: &mut Buffer) {
     let (palette, marker) = (app.theme().palette(), app.appearance().marker);
     let scale = matrix::legend(palette, marker);
@@ -260,7 +260,7 @@ fn mean(values: &[f64]) -> f64 {
     finite.iter().sum::<f64>() / finite.len() as f64
 }
 
-/// The layers that grew most.
+/// Draws the layers that grew most.
 fn render_layers(app: &App, snapshot: &Snapshot, area: Rect, buffer: &mut Buffer) {
     let Some(dynamics) = &snapshot.dynamics else {
         return;

@@ -334,14 +334,14 @@ impl<R: FnMut(WorkerEvent) -> bool> Queue<R> {
         }
     }
 
-    /// A device opened later than others.
+    /// Adds a device that opened later than others.
     pub(super) fn join(&mut self, name: &str) {
         self.able += 1;
         self.names.push(name.to_owned());
         self.report(WorkerEvent::Device(self.names.join(",")));
     }
 
-    /// A device broke: its queries are for the others.
+    /// Takes out a device that broke: its queries are for the others.
     pub(crate) fn lose(&mut self, place: Place, tasks: &[Task], reason: &str) {
         self.able -= 1;
         for task in tasks.iter().rev() {

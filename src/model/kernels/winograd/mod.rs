@@ -88,7 +88,7 @@ pub(super) struct Scratch {
     outputs: Aligned,
 }
 
-/// The convolution, with weights (output blocks, products, inputs, lanes).
+/// Runs the convolution, with weights (output blocks, products, inputs, lanes).
 pub(super) fn run(conv: &Conv, tile: Tile, level: Level, scratch: &mut Scratch, y: &mut [f32]) {
     match tile {
         Tile::Two => Tiles::<2, 4> { conv }.run(level, scratch, y),
@@ -139,7 +139,7 @@ impl<const M: usize, const N: usize> Tiles<'_, '_, M, N> {
         }
     }
 
-    /// Tiles of an image, as rows and columns.
+    /// Returns the tiles of an image, as rows and columns.
     fn sides(self) -> [usize; 2] {
         let at = self.conv.shape.output;
         [at.height.div_ceil(M), at.width.div_ceil(M)]
@@ -149,7 +149,7 @@ impl<const M: usize, const N: usize> Tiles<'_, '_, M, N> {
         self.sides().iter().product()
     }
 
-    /// Image, row and column of a tile's first pixel.
+    /// Returns the image, row and column of a tile's first pixel.
     fn first(self, tile: usize) -> (usize, usize, usize) {
         let at = self.conv.shape.output;
         let [rows, columns] = self.sides();
@@ -161,8 +161,8 @@ impl<const M: usize, const N: usize> Tiles<'_, '_, M, N> {
     }
 }
 
-/// Vectors of a group of tiles at one place, (blocks, [`GROUP`]), and one that is not used: places that lay a power of
-/// two apart would drive each other out of the cache.
+/// Returns the vectors of a group of tiles at one place, (blocks, [`GROUP`]), and one that is not used: places that lay
+/// a power of two apart would drive each other out of the cache.
 fn stride_of(blocks: usize) -> usize {
     blocks * GROUP + 1
 }
@@ -273,7 +273,7 @@ impl<const M: usize, const N: usize> WithSimd for Outputs<'_, '_, '_, M, N> {
 #[repr(align(64))]
 struct Line<T>(T);
 
-/// Column `j` of a tile.
+/// Reads column `j` of a tile.
 #[inline(always)]
 fn column<T: Copy, const N: usize, const ROWS: usize>(
     tile: &[[T; N]; ROWS],

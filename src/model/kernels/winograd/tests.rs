@@ -23,7 +23,7 @@ struct Case {
 
 const IMAGES: usize = 3;
 
-/// Images of numbers that are no less than 0, as behind a ReLU, with a frame of zeros.
+/// Returns the images of numbers that are no less than 0, as behind a ReLU, with a frame of zeros.
 fn case(level: Level, [inputs, outputs]: [usize; 2], [height, width]: [usize; 2]) -> Case {
     let mut random = ChaCha8Rng::seed_from_u64(1);
     let lanes = level.lanes();
@@ -129,7 +129,7 @@ impl Case {
         weights
     }
 
-    /// Root mean square of the difference from sums in f64, relative to that of those.
+    /// Returns the root mean square of the difference from sums in f64, relative to that of those.
     fn error(&self, found: &[f32]) -> f64 {
         let Shape { input, output, .. } = self.shape;
         let (mut difference, mut size) = (0.0, 0.0);

@@ -37,7 +37,7 @@ const G_OF_FOUR: [[f64; 3]; 6] = {
 
 // Functions, since vector code in a closure is not compiled for the vectors' instructions.
 
-/// G times one column of three taps.
+/// Returns G times one column of three taps.
 #[inline(always)]
 pub(super) fn of_taps<S: Simd, const N: usize>(simd: S, [a, b, c]: [S::f32s; 3]) -> [S::f32s; N] {
     let g: &[[f64; 3]] = if N == 4 { &G_OF_TWO } else { &G_OF_FOUR };
@@ -51,7 +51,7 @@ pub(super) fn of_taps<S: Simd, const N: usize>(simd: S, [a, b, c]: [S::f32s; 3])
     out
 }
 
-/// Bᵀ times one column of N pixels.
+/// Returns Bᵀ times one column of N pixels.
 #[inline(always)]
 pub(super) fn of_pixels<S: Simd, const N: usize>(simd: S, d: [S::f32s; N]) -> [S::f32s; N] {
     let mut out = d;
@@ -75,7 +75,7 @@ pub(super) fn of_pixels<S: Simd, const N: usize>(simd: S, d: [S::f32s; N]) -> [S
     out
 }
 
-/// Aᵀ times one column of N products: M pixels.
+/// Returns Aᵀ times one column of N products: M pixels.
 #[inline(always)]
 pub(super) fn of_products<S: Simd, const M: usize, const N: usize>(
     simd: S,
@@ -101,7 +101,7 @@ pub(super) fn of_products<S: Simd, const M: usize, const N: usize>(
     out
 }
 
-/// a x + b y.
+/// Returns a x + b y.
 #[inline(always)]
 fn linear<S: Simd>(simd: S, [a, b]: [S::f32s; 2], x: S::f32s, y: S::f32s) -> S::f32s {
     simd.mul_add_e_f32s(a, x, simd.mul_f32s(b, y))

@@ -75,7 +75,7 @@ impl<'a, T> Matrices<'a, T> {
         })
     }
 
-    /// Row `row` of matrix `head` and all numbers behind it.
+    /// Returns row `row` of matrix `head` and all numbers behind it.
     fn from(&self, head: usize, row: usize) -> &'a [T] {
         &self.numbers[self.starts[head] + row * self.stride..]
     }
@@ -389,7 +389,7 @@ mod tests {
         worst.unwrap()
     }
 
-    /// Queries, keys and values of (samples, heads, places, width) that lie as a model's split makes them.
+    /// Returns the queries, keys and values of (samples, heads, places, width) that lie as a model's split makes them.
     fn heads(rows: usize, places: usize) -> [Tensor; 3] {
         [(1, rows, 20), (2, places, 20), (3, places, 13)].map(|(seed, places, width)| {
             let x = tensor(seed, &[2, places, 3, width]);

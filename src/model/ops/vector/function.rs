@@ -145,7 +145,7 @@ fn erf(x: f32) -> f32 {
     x * polynomial(&ODD, square) / polynomial(&EVEN, square)
 }
 
-/// Horner's rule, the highest power first.
+/// Evaluates by Horner's rule, the highest power first.
 #[inline(always)]
 fn polynomial<const N: usize>(coefficients: &[f32; N], x: f32) -> f32 {
     let mut value = 0.0;
@@ -155,7 +155,7 @@ fn polynomial<const N: usize>(coefficients: &[f32; N], x: f32) -> f32 {
     value
 }
 
-/// exp(x) for x from −87 to 88, held within these bounds; NaN stays.
+/// Returns exp(x) for x from −87 to 88, held within these bounds; NaN stays.
 #[inline(always)]
 pub(super) fn exp(x: f32) -> f32 {
     // Adding it rounds to a whole number, which then stands in the lowest bits.

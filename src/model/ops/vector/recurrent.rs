@@ -185,7 +185,7 @@ fn parts<const GATES: usize>(row: &[f32], width: usize) -> [&[f32]; GATES] {
 
 // Lengths that are known at the start spare a check at every number: the compiler makes vectors of the loops.
 
-/// c' = σ(f)·c + σ(i)·tanh(g), h' = σ(o)·tanh(c').
+/// Computes c' = σ(f)·c + σ(i)·tanh(g), h' = σ(o)·tanh(c').
 #[inline(always)]
 fn lstm(x: [&[f32]; 4], h: [&[f32]; 4], hidden: &mut [f32], state: &mut [f32]) {
     let width = hidden.len().min(state.len());
@@ -202,7 +202,7 @@ fn lstm(x: [&[f32]; 4], h: [&[f32]; 4], hidden: &mut [f32], state: &mut [f32]) {
     }
 }
 
-/// n = tanh(x + σ(r)·h), h' = n + σ(z)·(h − n).
+/// Computes n = tanh(x + σ(r)·h), h' = n + σ(z)·(h − n).
 #[inline(always)]
 fn gru(x: [&[f32]; 3], h: [&[f32]; 3], hidden: &mut [f32]) {
     let width = hidden.len();
@@ -216,7 +216,7 @@ fn gru(x: [&[f32]; 3], h: [&[f32]; 3], hidden: &mut [f32]) {
     }
 }
 
-/// h' = f(x + h).
+/// Returns h' = f(x + h).
 #[inline(always)]
 fn plain(x: [&[f32]; 1], h: [&[f32]; 1], hidden: &mut [f32], of: impl Fn(f32) -> f32) {
     let rows = x[0].iter().zip(h[0]);

@@ -54,7 +54,8 @@ pub(super) fn product(a: &Tensor, b: &Tensor) -> Result<Tensor> {
     Ok(c)
 }
 
-/// candle's products of arrays that lie apart are wrong in part, so that both are brought together before.
+/// Brings both together before they are multiplied, because candle's products of arrays that lie apart are wrong in
+/// part.
 fn matrices(a: &Tensor, b: &Tensor) -> Result<Tensor> {
     let (rows, inner) = (a.dim(D::Minus2)?, a.dim(D::Minus1)?);
     let columns = b.dim(D::Minus1)?;
@@ -83,7 +84,7 @@ fn matrices(a: &Tensor, b: &Tensor) -> Result<Tensor> {
     c.reshape([lead.as_slice(), &[rows, columns]].concat())
 }
 
-/// Softmax along an axis, or its logarithm.
+/// Computes the softmax along an axis, or its logarithm.
 pub(super) fn softmax(x: &Tensor, at: usize, log: bool) -> Result<Tensor> {
     if !log && at + 1 == x.rank() && vector::fits(x) {
         return vector::softmax(x);
@@ -104,7 +105,7 @@ fn lowest(dtype: DType) -> f64 {
     if dtype == DType::F16 { -3e4 } else { -1e30 }
 }
 
-/// softmax(q·kᵀ·scale + mask)·v; a row whose every place is masked gives 0, as in PyTorch.
+/// Returns softmax(q·kᵀ·scale + mask)·v; a row whose every place is masked gives 0, as in PyTorch.
 fn attention(
     operands: &Operands<'_>,
     causal: bool,
@@ -170,7 +171,7 @@ fn has_hidden(sees: &Tensor) -> Result<bool> {
     Ok(least.to_scalar::<u8>()? == 0)
 }
 
-/// Heads of keys and values, each for several heads of queries.
+/// Returns the heads of keys and values, each for several heads of queries.
 fn repeated(x: &Tensor, heads: usize) -> Result<Tensor> {
     let at = x.rank() - 3;
     let own = x.dims()[at].max(1);
@@ -282,7 +283,7 @@ fn summed(x: &Tensor, term: &[char], wanted: &[char]) -> Result<Tensor> {
     sum.reshape(left.map(|at| x.dims()[at]).collect::<Vec<_>>())
 }
 
-/// Axes in the order of other letters.
+/// Returns the axes in the order of other letters.
 fn arranged(x: &Tensor, term: &[char], order: &[char]) -> Result<Tensor> {
     let order = order
         .iter()

@@ -157,7 +157,7 @@ pub(super) fn sigmoid(x: &Tensor) -> Result<Tensor> {
     ((x * 0.5)?.tanh()? + 1.0)? * 0.5
 }
 
-/// ln(1 + exp(x)) without an exponential that overflows, with its own derivatives at 0 too.
+/// Returns ln(1 + exp(x)) without an exponential that overflows, with its own derivatives at 0 too.
 pub(super) fn softplus(x: &Tensor) -> Result<Tensor> {
     // max(x, 0) and |x| have derivative 0 at 0 here, so that their sum would have it too.
     let is_below = x.lt(0.0)?;

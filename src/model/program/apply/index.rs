@@ -98,7 +98,7 @@ pub(super) fn unravel(mut place: usize, dims: &[usize]) -> Vec<usize> {
     places
 }
 
-/// For each element of the index, the flat place in an array of `dims` where it stands in for the place along an
+/// Finds, for each element of the index, the flat place in an array of `dims` where it stands in for the place along an
 /// axis.
 pub(super) fn flat_places(index: &Datum, dims: &[usize], at: usize) -> Result<Vec<usize>> {
     let strides = strides(dims);
@@ -115,7 +115,7 @@ pub(super) fn flat_places(index: &Datum, dims: &[usize], at: usize) -> Result<Ve
         .collect())
 }
 
-/// Elements of an axis by numbers of the same shape.
+/// Returns the elements of an axis by numbers of the same shape.
 pub(super) fn gathered(datum: &Datum, index: &Datum, at: usize) -> Result<Datum> {
     if index.dims().len() != datum.dims().len() {
         bail!("numbers of shape {:?} for {:?}", index.dims(), datum.dims());
@@ -157,7 +157,7 @@ pub(super) fn picked(dims: &[usize], indices: &[Option<Datum>]) -> Result<Picked
     })
 }
 
-/// Elements by numbers for some of the axes.
+/// Returns the elements by numbers for some of the axes.
 fn indexed(datum: &Datum, indices: &[Option<Datum>]) -> Result<Datum> {
     let dims = datum.dims();
     let picked = picked(dims, indices)?;

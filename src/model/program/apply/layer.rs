@@ -124,7 +124,7 @@ fn channels(dims: &[usize]) -> Vec<usize> {
     shape
 }
 
-/// v·g/‖v‖, with norms over all axes but one.
+/// Returns v·g/‖v‖, with norms over all axes but one.
 fn weight_norm(operands: &Operands<'_>, at: i64) -> Result<Tensor> {
     let (v, g) = (operands.float(0)?, operands.float(1)?);
     let at = axis(at, v.rank())?;

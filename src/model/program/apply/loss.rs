@@ -77,7 +77,7 @@ fn elements(kind: LossKind, x: &Tensor, target: &Tensor, weight: Option<Tensor>)
     }
 }
 
-/// −log p of the target's class, of log-probabilities with the classes along axis 1.
+/// Returns −log p of the target's class, of log-probabilities with the classes along axis 1.
 fn classes(
     logs: &Tensor,
     operands: &Operands<'_>,

@@ -157,7 +157,7 @@ fn compare(binary: Binary, operands: &Operands<'_>, kind: Kind) -> Result<Datum>
     })
 }
 
-/// And, or and exclusive or: of truth values, or of the bits of whole numbers.
+/// Computes and, or and exclusive or: of truth values, or of the bits of whole numbers.
 fn logic(binary: Binary, operands: &Operands<'_>, kind: Kind) -> Result<Datum> {
     let (a, b) = (operands.get(0)?, operands.get(1)?);
     let dims = broadcast(a.dims(), b.dims())?;
@@ -181,7 +181,7 @@ fn logic(binary: Binary, operands: &Operands<'_>, kind: Kind) -> Result<Datum> {
     Datum::host(bits.map(|bits| bits as f64).collect(), &dims, kind)
 }
 
-/// Choices by a condition or by bounds.
+/// Returns the choices by a condition or by bounds.
 pub(super) fn choose(op: &Op, operands: &Operands<'_>) -> Result<Datum> {
     match op {
         Op::Where => pick(

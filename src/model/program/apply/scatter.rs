@@ -68,7 +68,7 @@ fn put_places(datum: &Datum, operands: &Operands<'_>) -> Result<(Vec<usize>, Vec
     Ok((flat.collect(), [picked.dims.as_slice(), rest].concat()))
 }
 
-/// New values at some places along an axis.
+/// Puts new values at some places along an axis.
 fn stretch_places(
     datum: &Datum,
     at: usize,

@@ -106,7 +106,7 @@ fn squeeze(datum: &Datum, axes: Option<&[i64]>) -> Result<Datum> {
     datum.map(|x| x.reshape(left))
 }
 
-/// Axes in another order.
+/// Returns the axes in another order.
 pub(super) fn permuted(datum: &Datum, order: &[usize]) -> Result<Datum> {
     datum.map(|x| match order {
         [] => Ok(x.clone()),
@@ -214,7 +214,7 @@ pub(super) fn pieces(op: &Op, operands: &Operands<'_>) -> Result<Vec<Datum>> {
     Ok(pieces)
 }
 
-/// Pieces of a size each, and what is left over.
+/// Returns the pieces of a size each, and what is left over.
 fn equal(extent: usize, size: i64) -> Vec<usize> {
     let size = size.max(1) as usize;
     let starts = (0..extent.max(1)).step_by(size);

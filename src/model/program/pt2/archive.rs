@@ -339,7 +339,7 @@ fn program_entry(names: &[String], root: &str) -> Result<String, String> {
     Ok(format!("{root}models/{chosen}.json"))
 }
 
-/// Floats in float32, or in float64 where the file has them so.
+/// Returns the floats in float32, or in float64 where the file has them so.
 fn floats(values: &[f64], shape: &[usize], code: i64) -> candle_core::Result<Datum> {
     let device = candle_core::Device::Cpu;
     let tensor = candle_core::Tensor::from_slice(values, shape, &device)?;

@@ -72,7 +72,7 @@ impl Input {
         Ok(part)
     }
 
-    /// The bytes up to the end of the line, without it.
+    /// Returns the bytes up to the end of the line, without it.
     pub(super) fn line(&mut self, limit: usize) -> io::Result<Vec<u8>> {
         let mut line = Vec::new();
         loop {

@@ -123,7 +123,7 @@ impl Machine {
         Ok(())
     }
 
-    /// `PUT`, `GET` and their kin.
+    /// Runs `PUT`, `GET` and their kin.
     fn memory(&mut self, instruction: u8) -> Result<(), PickleError> {
         let index = match instruction {
             b'p' | b'g' => self.parsed()?,
@@ -425,7 +425,7 @@ impl Machine {
         self.stack.pop().ok_or_else(|| self.damaged())
     }
 
-    /// `POP` takes a mark where one is on top.
+    /// Runs `POP`, which takes a mark where one is on top.
     fn discard(&mut self) -> Result<(), PickleError> {
         if self.marks.last() == Some(&self.stack.len()) {
             self.marks.pop();

@@ -23,7 +23,7 @@ fn refused(path: &Path, what: String, remedy: &'static str) -> FormatError {
     }
 }
 
-/// By names beside and in the path, before anything is opened.
+/// Judges by names beside and in the path, before anything is opened.
 pub(super) fn by_place(path: &Path) -> Option<FormatError> {
     let name = path.file_name()?.to_str()?;
     let distributed = name == ".metadata"
@@ -50,7 +50,7 @@ pub(super) fn by_place(path: &Path) -> Option<FormatError> {
     parts::by_place(path).map(|(what, remedy)| refused(path, what, remedy))
 }
 
-/// By what the checkpoint holds.
+/// Judges by what the checkpoint holds.
 pub(super) fn by_content<'a>(
     path: &Path,
     root: &Item,

@@ -253,7 +253,7 @@ pub(super) fn is_text(front: &[u8]) -> bool {
     !text.is_empty() && !text.chars().any(is_control)
 }
 
-/// Pickles that hold arrays beside their instructions.
+/// Returns the pickles that hold arrays beside their instructions.
 pub(super) fn of_pickle(front: &[u8]) -> Option<Thing> {
     let word = b"joblib.numpy_pickle";
     let is_joblib = front.windows(word.len()).any(|window| window == word);
@@ -263,14 +263,14 @@ pub(super) fn of_pickle(front: &[u8]) -> Option<Thing> {
     ))
 }
 
-/// The mark at the end of TensorFlow's index files.
+/// Returns the mark at the end of TensorFlow's index files.
 pub(super) fn by_end(source: &Source) -> Option<Thing> {
     let at = source.len().saturating_sub(8);
     let end = source.bytes(at, source.len() - at).ok()?;
     (end == 0xdb47_7524_8b80_fb57u64.to_le_bytes()).then_some(TENSOR_FLOW)
 }
 
-/// Archives that torch and stable-baselines3 did not write for weights.
+/// Returns the archives that torch and stable-baselines3 did not write for weights.
 pub(super) fn of_archive<'a, Names: Iterator<Item = &'a str>>(
     names: impl Fn() -> Names,
     is_torch: bool,

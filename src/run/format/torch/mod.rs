@@ -110,7 +110,7 @@ fn of_archive(source: &Source, is_inner: bool) -> Result<Contents, String> {
     Ok(planted(&pickle, &storages, big_endian))
 }
 
-/// Five pickles (mark, protocol, system, object, keys of storages), then each storage behind its size.
+/// Reads five pickles (mark, protocol, system, object, keys of storages), then each storage behind its size.
 fn of_legacy(source: &Source) -> Result<Contents, String> {
     let mut at = 0;
     let mut read = || {

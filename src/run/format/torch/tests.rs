@@ -58,7 +58,7 @@ fn legacy_files_and_arrays_of_every_protocol_give_their_values() {
     }
 }
 
-/// The pickle of an array of `count` floats whose bytes are a text, as numpy has it in protocol 2.
+/// Returns the pickle of an array of `count` floats whose bytes are a text, as numpy has it in protocol 2.
 fn array(count: u32, text: &str) -> Contents {
     let mut bytes = b"\x80\x02}U\x01wcnumpy.core.multiarray\n_reconstruct\ncnumpy\nndarray\nK\x00\x85U\x01b\x87R(K\x01J"
         .to_vec();

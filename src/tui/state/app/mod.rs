@@ -193,7 +193,7 @@ impl App {
         Vec::new()
     }
 
-    /// The next picture of the film; after its last one the run is followed.
+    /// Moves on to the next picture of the film; after its last one the run is followed.
     pub fn advance(&mut self) {
         self.playback.advance();
     }

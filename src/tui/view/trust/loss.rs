@@ -135,7 +135,7 @@ fn error(app: &App) -> Option<Row> {
     Some(row.with([format!(", {points} points")]))
 }
 
-/// On which samples the map was measured, where these are not all everywhere.
+/// Returns on which samples the map was measured, where these are not all everywhere.
 fn fidelity(app: &App) -> Option<Row> {
     let map = app.snapshot().map.as_ref()?;
     let (few, rest) = match map.fidelity? {
