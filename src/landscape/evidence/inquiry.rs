@@ -210,11 +210,14 @@ impl<'a> Inquiry<'a> {
         let count = scales.as_ref().map_or(self.scaled(), Vec::len);
         let more = count * activations.len();
         let is_open = !activations.is_empty();
-        if is_open
-            && !self
-                .effort
-                .allows(self.products, more, self.question.is_on_cpu())
-        {
+        let (effort, cpu) = (self.effort, self.question.is_on_cpu());
+        // Where no updates are followed a reading costs a loss, or its statistics.
+        let is_allowed = if self.intervals.len() < FEWEST_UPDATES {
+            effort.allows_losses(self.products, more, cpu)
+        } else {
+            effort.allows(self.products, more, cpu)
+        };
+        if is_open && !is_allowed {
             self.assumed.unasked.push("activation".into());
             return;
         }
