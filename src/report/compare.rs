@@ -20,7 +20,7 @@ use super::path::{self, PathPoint};
 use super::score::{self, Keyed};
 use super::surface::{FidelityReport, PlaneReport, rows};
 use super::vtp::MeshPiece;
-use super::{cell, csv_rows, loss, map};
+use super::{cell, csv_rows, loss, map, statistics};
 
 /// Characters across, and lines down for each row of panels.
 pub const WIDTH: usize = 120;
@@ -81,6 +81,8 @@ pub struct CompareReport {
     pub seed: u64,
     /// Treatment of running statistics.
     pub bn: BatchNorm,
+    /// The network has such statistics.
+    pub has_statistics: bool,
     /// The runs that are compared.
     pub subjects: Vec<Subject>,
 }
@@ -220,11 +222,11 @@ impl CompareReport {
 
     fn head(&self) -> String {
         format!(
-            "{} {} samples, seed {}, batch norm {}; one range and one scale for all\n",
+            "{} {} samples, seed {}{}; one range and one scale for all\n",
             self.samples,
             self.split.name(),
             self.seed,
-            self.bn.name()
+            statistics(self.bn, self.has_statistics)
         )
     }
 

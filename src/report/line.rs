@@ -14,7 +14,7 @@ use crate::weights::BatchNorm;
 
 use super::npz::Array;
 use super::score::{self, Keyed};
-use super::{cell, csv_rows, graph, loss, map};
+use super::{cell, csv_rows, graph, loss, map, statistics};
 
 /// Loss and score on the samples of one split.
 #[derive(Clone, Debug, Serialize)]
@@ -85,6 +85,8 @@ pub struct LineReport {
     pub seed: u64,
     /// Treatment of running statistics.
     pub bn: BatchNorm,
+    /// The network has such statistics.
+    pub has_statistics: bool,
     /// The score beside the loss; `None` if it has none.
     pub score: Option<Score>,
     /// The lines; there is at least one.
@@ -195,8 +197,8 @@ impl LineReport {
             (_, None) => what,
         };
         let [train, test] = self.samples;
-        let (seed, bn) = (self.seed, self.bn.name());
-        format!("{what}\n{train} train and {test} test samples, seed {seed}, batch norm {bn}\n")
+        let (seed, bn) = (self.seed, statistics(self.bn, self.has_statistics));
+        format!("{what}\n{train} train and {test} test samples, seed {seed}{bn}\n")
     }
 
     /// Returns the summary and graph: loss on the left scale, the score on the right where there is one line;

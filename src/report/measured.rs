@@ -41,6 +41,7 @@ pub fn surface(snapshot: &Snapshot) -> Option<SurfaceReport> {
         split: data.split,
         seed: data.seed,
         bn: BatchNorm::from_str(&snapshot.batch_norm, false).ok()?,
+        has_statistics: snapshot.has_batch_norm == Some(true),
         plane: PlaneReport {
             kind: "pca",
             norm: None,

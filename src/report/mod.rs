@@ -27,6 +27,8 @@ pub mod visible;
 pub mod vtp;
 pub mod weights;
 
+use crate::weights::BatchNorm;
+
 pub use average::{AverageReport, AverageRow};
 pub use cache::{CacheReport, Measured};
 pub use checkpoints::Line;
@@ -103,6 +105,15 @@ fn percent(share: f64) -> String {
         format!("{:.1} %", 100.0 * share)
     } else {
         format!("{:.2} %", 100.0 * share)
+    }
+}
+
+/// Says how running statistics are treated, behind a comma; nothing of a network without any.
+fn statistics(bn: BatchNorm, has_statistics: bool) -> String {
+    if has_statistics {
+        format!(", batch norm {}", bn.name())
+    } else {
+        String::new()
     }
 }
 

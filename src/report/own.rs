@@ -71,9 +71,9 @@ const TEXTS: [&[&str]; 13] = [
     ],
     &[
         "*: *, # parameters, * plane through step #",
-        "# * samples, batch norm *, # of # points measured*",
+        "# * samples*, # of # points measured*",
     ],
-    &["# * samples, seed #, batch norm *; one range and one scale for all"],
+    &["# * samples, seed #*; one range and one scale for all"],
     &["*: *, step #, # samples, # weights of rank 2 and more, seed #"],
     &["*: *, # * samples", "*critical sharpness over steps*"],
     &[
@@ -82,12 +82,9 @@ const TEXTS: [&[&str]; 13] = [
     ],
     &[
         "from * (A) to * (B): *",
-        "# train and # test samples, seed #, batch norm *",
+        "# train and # test samples, seed #*",
     ],
-    &[
-        "slices through *: *",
-        "# train and # test samples, seed #, batch norm *",
-    ],
+    &["slices through *: *", "# train and # test samples, seed #*"],
     &[
         "*: # checkpoints, # parameters",
         "*norm of the weights over steps*",

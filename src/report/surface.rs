@@ -18,7 +18,7 @@ use super::npz::Array;
 use super::path::{self, PathPoint};
 use super::score::{self, Keyed};
 use super::vtp::MeshPiece;
-use super::{cell, csv_rows, graph, loss, percent};
+use super::{cell, csv_rows, graph, loss, percent, statistics};
 
 /// The plane of a surface.
 #[derive(Clone, Debug, Serialize)]
@@ -61,6 +61,8 @@ pub struct SurfaceReport {
     pub seed: u64,
     /// Treatment of running statistics.
     pub bn: BatchNorm,
+    /// The network has such statistics.
+    pub has_statistics: bool,
     /// The plane.
     pub plane: PlaneReport,
     /// The score beside the loss; `None` if it has none.
@@ -341,7 +343,7 @@ impl SurfaceReport {
 
     fn summary(&self) -> String {
         let mut text = format!(
-            "{}: {}, {} parameters, {} plane through step {}\n{} {} samples, batch norm {}, {} of {} points measured{}\n",
+            "{}: {}, {} parameters, {} plane through step {}\n{} {} samples{}, {} of {} points measured{}\n",
             self.run,
             self.model,
             self.parameters,
@@ -349,7 +351,7 @@ impl SurfaceReport {
             self.origin,
             self.samples,
             self.split.name(),
-            self.bn.name(),
+            statistics(self.bn, self.has_statistics),
             self.grid.measured(),
             self.grid.x().len() * self.grid.y().len(),
             error(&self.grid),

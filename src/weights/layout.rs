@@ -155,6 +155,14 @@ impl Layout {
         self.parameters
     }
 
+    /// Returns true if there are running statistics, as those of batch norm.
+    #[must_use]
+    pub fn has_statistics(&self) -> bool {
+        self.slots
+            .iter()
+            .any(|slot| slot.role == Role::RunningStatistic)
+    }
+
     /// Returns the length of the flat vector: parameters and running statistics.
     #[must_use]
     pub fn len(&self) -> usize {

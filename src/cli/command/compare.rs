@@ -80,6 +80,9 @@ impl Compare {
             bn: scenes
                 .first()
                 .map_or(self.plane.bn, |scene| scene.spec.batch_norm),
+            has_statistics: scenes
+                .iter()
+                .any(|scene| scene.path.shape.layout.has_statistics()),
             subjects,
         };
         let forms = Forms {

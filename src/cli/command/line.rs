@@ -386,6 +386,7 @@ impl Line {
             samples,
             seed: self.measure.seed,
             bn,
+            has_statistics: shape.layout.has_statistics(),
             score,
             curves,
         })

@@ -76,6 +76,7 @@ impl Surface {
             split: self.measure.split,
             seed: self.measure.seed,
             bn: scene.spec.batch_norm,
+            has_statistics: scene.path.shape.layout.has_statistics(),
             plane: PlaneOptions::report(&scene),
             score: subject.score,
             grid,

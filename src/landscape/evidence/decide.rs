@@ -92,13 +92,18 @@ impl Inquiry<'_> {
     /// Returns the reading that the updates follow.
     fn by_path(&self, best: usize) -> Result<Choice, LandscapeError> {
         let is_kin = |i: usize| self.are_kin(best, i);
-        let mut tied = self.comparable(verdict::tied(&self.scores, best, is_kin))?;
-        // Where the updates hardly follow any, that one of them is ahead says little.
-        let is_contradicted = !tied.contains(&best) && self.scores[best].mean().is_clear();
+        let close = verdict::tied(&self.scores, best, is_kin);
         // Updates hardly tell one activation from a like one, which running statistics do.
-        let fit = self.fitting(&tied)?.filter(|fit| fit.len() < tied.len());
-        let is_by_statistics = fit.is_some();
-        tied = fit.unwrap_or(tied);
+        let fit = self.fitting(&close)?;
+        let is_by_statistics = fit.as_ref().is_some_and(|fit| fit.len() < close.len());
+        let is_told = fit.is_some();
+        let tied = match fit {
+            Some(fit) => fit,
+            None => self.comparable(close)?,
+        };
+        // Where the updates hardly follow any, that one of them is ahead says little.
+        let is_clear = self.scores[best].mean().is_clear();
+        let is_contradicted = !is_told && !tied.contains(&best) && is_clear;
         let count = self.candidates.len();
         // What is taken must be followed itself, if any of those is that the losses leave.
         let followed = tied.iter().copied();

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use crate::run::{Checkpoint, LogClock, SaveTimes};
-use crate::weights::Role;
 
 use super::super::earlier;
 use super::super::reader::PathReading;
@@ -124,10 +123,8 @@ impl Conductor {
         let (batch_norm, now) = (self.options.batch_norm, self.clock.now());
         self.plane = newest.and_then(|path| CurrentPlane::new(path, batch_norm, now));
         self.snapshot.map = before.and_then(|before| self.seen_from_now(&before));
-        self.snapshot.has_batch_norm = self.plane.as_ref().map(|plane| {
-            let mut slots = plane.spec.shape.layout.slots().iter();
-            slots.any(|slot| slot.role == Role::RunningStatistic)
-        });
+        let plane = self.plane.as_ref();
+        self.snapshot.has_batch_norm = plane.map(|plane| plane.spec.shape.layout.has_statistics());
         self.snapshot.trouble = self.emptiness();
         self.show_path();
         self.show_sharpness();

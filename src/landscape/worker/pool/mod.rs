@@ -109,7 +109,11 @@ where
     };
     pool.open_store(setup, hosting.store.as_ref());
     let metered: Vec<Arc<Metered>> = (0..count).map(|_| Arc::default()).collect();
-    let meter = Meter::of(metered.clone(), budget);
+    let yields = match &setup.evaluator {
+        Some(_) => budget,
+        None => hosting.budget,
+    };
+    let meter = Meter::of(metered.clone(), yields);
     thread::scope(|scope| {
         scope.spawn(|| pool.tell_cost(meter));
         scope.spawn(|| pool.look_up());
