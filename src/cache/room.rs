@@ -78,6 +78,11 @@ impl FromStr for KeepLimit {
 }
 
 /// Reads a size such as `500M`, in bytes; `None` if it is none.
+///
+/// ```
+/// assert_eq!(isoloss::cache::bytes("2 GiB"), Some(2 << 30));
+/// assert_eq!(isoloss::cache::bytes("much"), None);
+/// ```
 #[must_use]
 pub fn bytes(text: &str) -> Option<u64> {
     let digits = text.trim_end_matches(|c: char| !c.is_ascii_digit());

@@ -60,6 +60,15 @@ impl EvaluatorOptions {
 }
 
 /// A program and its arguments, as a shell would split them.
+///
+/// ```
+/// use isoloss::evaluator::EvaluatorCommand;
+///
+/// let command: EvaluatorCommand = "python eval.py --name 'my run'".parse()?;
+/// assert_eq!(command.words(), ["python", "eval.py", "--name", "my run"]);
+/// assert!("python 'eval.py".parse::<EvaluatorCommand>().is_err());
+/// # Ok::<(), String>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EvaluatorCommand(Vec<String>);
 

@@ -175,6 +175,13 @@ impl Reading {
     }
 
     /// Returns every answer in words: subject and answer.
+    ///
+    /// ```
+    /// use isoloss::model::{Activation, Reading};
+    ///
+    /// let reading = Reading { activation: Some(Activation::Gelu), ..Reading::default() };
+    /// assert_eq!(reading.words(), [("activation", "gelu".to_owned())]);
+    /// ```
     #[must_use]
     pub fn words(&self) -> Vec<(&'static str, String)> {
         let answers = [

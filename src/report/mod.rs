@@ -53,6 +53,10 @@ pub const TOLD: usize = 3;
 
 /// Returns compact JSON in one line, with its end. What is not finite is `null`.
 ///
+/// ```
+/// assert_eq!(isoloss::report::json(&[0.5, f64::NAN]).unwrap(), "[0.5,null]\n");
+/// ```
+///
 /// # Errors
 /// Never for this crate's own types.
 pub fn json(value: &impl serde::Serialize) -> serde_json::Result<String> {

@@ -17,6 +17,14 @@ use super::analysis::{Analysis, AnalysisResult};
 use super::keeper::KeptLine;
 
 /// A lookup: pending, found, or unavailable with the reason.
+///
+/// ```
+/// use isoloss::session::Finding;
+///
+/// let model = Finding::Is("resnet20");
+/// assert!(matches!(model, Finding::Is(name) if name == "resnet20"));
+/// assert_eq!(Finding::<&str>::default(), Finding::Pending);
+/// ```
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub enum Finding<T> {
     /// Not looked at yet.

@@ -35,6 +35,13 @@ impl<'de> Deserialize<'de> for Digest {
 }
 
 /// Returns the digest of a record, with every float by its bits; `None` if it cannot be written down.
+///
+/// ```
+/// use isoloss::store::digest;
+///
+/// assert_eq!(digest(&("resnet20", f64::NAN)), digest(&("resnet20", f64::NAN)));
+/// assert_ne!(digest(&0.0), digest(&-0.0));
+/// ```
 #[must_use]
 pub fn digest(record: &impl Serialize) -> Option<Digest> {
     let mut hasher = blake3::Hasher::new();
