@@ -204,13 +204,15 @@ const TWO: &[u8] =
     b"\x80\x02}U\x01wctorch._utils\n_rebuild_tensor_v2\n((U\x07storagectorch\nFloatStorage\n\
     U\x010U\x03cpuK\x02tQK\x00K\x02\x85K\x01\x85\x89ccollections\nOrderedDict\n)RtRs.";
 
+/// Those floats, 1.5 and −2.5.
+fn two_floats() -> Vec<u8> {
+    let floats = [1.5f32, -2.5].into_iter();
+    floats.flat_map(f32::to_le_bytes).collect()
+}
+
 #[test]
 fn an_archive_is_read_by_what_it_has_and_refused_for_what_it_claims() {
-    let bench = Bench::new();
-    let data: Vec<u8> = [1.5f32, -2.5]
-        .iter()
-        .flat_map(|x| x.to_le_bytes())
-        .collect();
+    let (bench, data) = (Bench::new(), two_floats());
     let size = TWO.len() as u32;
     let good = [("a/data.pkl", TWO, size), ("a/data/0", &data, 8)];
     assert_eq!(bench.read(&archive(&good)), Ok(vec![1.5, -2.5]));
@@ -251,11 +253,7 @@ fn an_archive_is_read_by_what_it_has_and_refused_for_what_it_claims() {
 
 #[test]
 fn an_archive_within_an_archive_holds_no_other() {
-    let bench = Bench::new();
-    let data: Vec<u8> = [1.5f32, -2.5]
-        .iter()
-        .flat_map(|x| x.to_le_bytes())
-        .collect();
+    let (bench, data) = (Bench::new(), two_floats());
     let size = TWO.len() as u32;
     let within = |inner: &[u8]| archive(&[("policy.pth", inner, inner.len() as u32)]);
     let inner = archive(&[("a/data.pkl", TWO, size), ("a/data/0", &data, 8)]);

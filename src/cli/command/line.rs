@@ -139,14 +139,12 @@ impl Line {
     fn members_of(&self, b: &Path, a: &Checkpoint) -> anyhow::Result<Vec<Checkpoint>> {
         let checkpoints = self.path.open_whole(b)?;
         let path = self.measure.read_path(checkpoints, &self.path.key, b)?;
-        if let Some(last) = path.members.last() {
-            let roles = self.measure.model.roles()?;
-            let runs = [(self.a.as_path(), a), (b, last)];
-            refuse_another_architecture(runs, &self.path.key, roles.as_ref())?;
-        }
-        if path.members.is_empty() {
+        let Some(last) = path.members.last() else {
             bail!("{}: expected a checkpoint, found none", b.display());
-        }
+        };
+        let roles = self.measure.model.roles()?;
+        let runs = [(self.a.as_path(), a), (b, last)];
+        refuse_another_architecture(runs, &self.path.key, roles.as_ref())?;
         Ok(path.members)
     }
 

@@ -94,16 +94,16 @@ impl Inquiry<'_> {
         let is_kin = |i: usize| self.are_kin(best, i);
         let close = verdict::tied(&self.scores, best, is_kin);
         // Updates hardly tell one activation from a like one, which running statistics do.
-        let fit = self.fitting(&close)?;
-        let is_by_statistics = fit.as_ref().is_some_and(|fit| fit.len() < close.len());
-        let is_told = fit.is_some();
-        let tied = match fit {
-            Some(fit) => fit,
-            None => self.comparable(close)?,
+        let (tied, is_by_statistics, is_contradicted) = if let Some(fit) = self.fitting(&close)? {
+            let is_fewer = fit.len() < close.len();
+            (fit, is_fewer, false)
+        } else {
+            let tied = self.comparable(close)?;
+            // Where the updates hardly follow any, that one of them is ahead says little.
+            let is_clear = self.scores[best].mean().is_clear();
+            let is_contradicted = !tied.contains(&best) && is_clear;
+            (tied, false, is_contradicted)
         };
-        // Where the updates hardly follow any, that one of them is ahead says little.
-        let is_clear = self.scores[best].mean().is_clear();
-        let is_contradicted = !is_told && !tied.contains(&best) && is_clear;
         let count = self.candidates.len();
         // What is taken must be followed itself, if any of those is that the losses leave.
         let followed = tied.iter().copied();
@@ -400,19 +400,26 @@ impl Inquiry<'_> {
         data: &Dataset,
         flat: &[f32],
     ) -> Result<f64, LandscapeError> {
+        self.in_training(recognized, data)?.training_loss(flat)
+    }
+
+    /// Prepares a reading in training mode, on batches of the samples.
+    pub(super) fn in_training(
+        &self,
+        recognized: &Recognized,
+        data: &Dataset,
+    ) -> Result<Follower<'_>, LandscapeError> {
         let question = self.question;
-        let device = &question.compute.device;
-        let loss = &question.criterion.loss;
-        let batches = Source::of(recognized, data, loss)?.batches(self.at_once, device)?;
-        let layout = &question.shape.layout;
-        let follower = Follower::of(
+        let (device, layout) = (&question.compute.device, &question.shape.layout);
+        let source = Source::of(recognized, data, &question.criterion.loss)?;
+        let batches = source.batches(self.at_once, device)?;
+        Follower::of(
             question.forward(recognized)?,
             layout,
             &batches,
             device,
             true,
-        )?;
-        follower.training_loss(flat)
+        )
     }
 
     /// Returns the checkpoints whose losses are compared: not the first where there are others, whose statistics are

@@ -10,8 +10,6 @@ use crate::model::Recognized;
 use crate::weights::Layout;
 
 use super::super::LandscapeError;
-use super::super::samples::Source;
-use super::follow::Follower;
 use super::inquiry::Inquiry;
 use super::verdict;
 
@@ -46,9 +44,9 @@ pub(super) struct FittingScales {
 
 impl Inquiry<'_> {
     /// Returns the readings whose statistics fit the running ones as well as the best does; `None` if batch norm does not
-    /// tell, or it would take long.
+    /// tell, it would take long, or there is but one.
     pub(super) fn fitting(&self, readings: &[usize]) -> Result<Option<Vec<usize>>, LandscapeError> {
-        let newest = self.question.newest();
+        let newest = self.question.newest().filter(|_| readings.len() > 1);
         let Some(newest) = newest.filter(|_| self.has_statistics(readings.len())) else {
             return Ok(None);
         };
@@ -108,15 +106,10 @@ impl Inquiry<'_> {
         data: &Dataset,
         flat: &[f32],
     ) -> Result<Distances, LandscapeError> {
-        let question = self.question;
-        let (device, layout) = (&question.compute.device, &question.shape.layout);
-        let source = Source::of(recognized, data, &question.criterion.loss)?;
-        let batches = source.batches(self.at_once, device)?;
-        let forward = question.forward(recognized)?;
+        let layout = &self.question.shape.layout;
         let norms = recognized.program.norms();
-        let follower = Follower::of(forward, layout, &batches, device, true)?;
         let mut sums = vec![0.0; norms.len()];
-        let all = follower.statistics(flat)?;
+        let all = self.in_training(recognized, data)?.statistics(flat)?;
         for own in &all {
             for (sum, norm) in sums.iter_mut().zip(&norms) {
                 *sum += of_norm(layout, flat, own, *norm)? / all.len() as f64;
