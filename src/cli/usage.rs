@@ -6,6 +6,7 @@ use std::io::{self, ErrorKind, Write};
 use std::process;
 
 use clap::Command;
+use clap::error::{ContextKind, ContextValue};
 
 use crate::report::visible;
 
@@ -16,12 +17,44 @@ pub(super) fn end(error: &clap::Error, command: Command, arguments: &[OsString])
     if !error.use_stderr() {
         process::exit(i32::from(!is_printed(error)));
     }
+    let variable = variable_of(error, &command, arguments);
     // Where nobody reads it, the exit code still tells.
     let _ = match shown(error, command, arguments, &variables()) {
         Some(text) => io::stderr().write_all(text.as_bytes()),
         None => error.print(),
     };
+    if let Some(name) = variable {
+        let _ = writeln!(io::stderr(), "The value is that of the variable {name}.");
+    }
     process::exit(error.exit_code());
+}
+
+/// Returns the variable that holds the value that is wrong, because clap names the option in any case; `None` if an
+/// argument holds it.
+fn variable_of(error: &clap::Error, command: &Command, arguments: &[OsString]) -> Option<String> {
+    let Some(ContextValue::String(named)) = error.get(ContextKind::InvalidArg) else {
+        return None;
+    };
+    let long = named.strip_prefix("--")?.split([' ', '=', '[']).next()?;
+    let is_argument = |argument: &OsString| {
+        let argument = argument.to_string_lossy();
+        let rest = argument
+            .strip_prefix("--")
+            .and_then(|rest| rest.strip_prefix(long));
+        rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('='))
+    };
+    if arguments.iter().any(is_argument) {
+        return None;
+    }
+    let variable = |command: &Command| {
+        let mut options = command.get_arguments();
+        let option = options.find(|option| option.get_long() == Some(long));
+        option?
+            .get_env()
+            .map(|name| name.to_string_lossy().into_owned())
+    };
+    let all = std::iter::once(command).chain(command.get_subcommands());
+    all.into_iter().find_map(variable)
 }
 
 /// Prints a help or a version on stdout. A reader who had enough is none that misses it.

@@ -65,6 +65,16 @@ impl Score {
         }
     }
 
+    /// Returns the largest number on that scale; infinite if there is none.
+    #[must_use]
+    pub fn largest(self) -> f64 {
+        match self {
+            Self::Accuracy => 100.0,
+            Self::Perplexity => f64::INFINITY,
+            Self::RSquared => 1.0,
+        }
+    }
+
     /// Returns the score that is expected where a measured one is taken to change by so much, and the loss to
     /// be `loss` then.
     #[must_use]

@@ -19,6 +19,7 @@ pub(super) fn plain<'a>(
         title,
         right,
         curves,
+        largest: f64::INFINITY,
         marks,
         ticks: true,
         marker: map::marker(),

@@ -16,6 +16,7 @@ use super::npz::Array;
 use super::vtp::MeshPiece;
 use super::{cell, csv_rows};
 use crate::loss::Measure;
+use crate::run::Optimizer;
 
 /// The ends of the spectrum at a point of the plane.
 #[derive(Clone, Copy, Debug, Serialize)]
@@ -77,8 +78,12 @@ pub struct HessianReport {
     at: Point,
     /// At the step of the origin, where the checkpoint or training's log tells it.
     learning_rate: Option<f64>,
-    /// Above it gradient descent with that rate is unstable: 2/η.
+    /// Above it plain gradient descent with that rate is unstable: 2/η.
     edge: Option<f64>,
+    /// The optimizer at the origin, where the checkpoint tells it.
+    optimizer: Option<Optimizer>,
+    /// The edge of that optimizer; null for one that scales the step of each weight.
+    optimizer_edge: Option<f64>,
     samples: usize,
     /// Number of parameters of rank 2 and more.
     parameters: usize,
@@ -104,6 +109,8 @@ pub struct CurvatureFindings {
     pub at: Point,
     /// The learning rate at the step of the origin.
     pub learning_rate: Option<f64>,
+    /// The optimizer there.
+    pub optimizer: Option<Optimizer>,
     /// Number of samples.
     pub samples: usize,
     /// Parameters of rank 2 and more.
@@ -129,6 +136,8 @@ impl From<CurvatureFindings> for HessianReport {
             at: found.at,
             learning_rate: found.learning_rate,
             edge: found.learning_rate.map(|rate| 2.0 / rate),
+            optimizer: found.optimizer,
+            optimizer_edge: (found.learning_rate).and_then(|rate| found.optimizer?.edge(rate)),
             samples: found.samples,
             parameters: found.parameters,
             seed: found.seed,
@@ -267,20 +276,35 @@ impl HessianReport {
         })
     }
 
+    /// Says how near λmax is to the edge of stability, in a line; nothing if the learning rate is not known.
+    fn about_edge(&self) -> String {
+        let (Some(rate), Some(plain)) = (self.learning_rate, self.edge) else {
+            return String::new();
+        };
+        let edge = self.optimizer_edge.unwrap_or(plain);
+        let formula =
+            (self.optimizer).map_or_else(|| "2/η".into(), |optimizer| optimizer.formula("η"));
+        let beside = match self.optimizer {
+            Some(Optimizer::Sgd { momentum, .. }) if momentum > 0.0 => {
+                format!(" and momentum {}", short(momentum))
+            }
+            Some(Optimizer::Scaled) => {
+                ", a trend only, because the optimizer scales the step of each weight".into()
+            }
+            _ => String::new(),
+        };
+        let share = short(self.at.lambda_max / edge);
+        let [rate, edge] = [rate, edge].map(short);
+        format!("λmax is {share} of {formula} {edge} at the learning rate {rate}{beside}\n")
+    }
+
     /// Returns the point in words, the map of |λmin/λmax|, the density.
     #[must_use]
     pub fn text(&self, width: usize) -> String {
         let mut text = self.head();
         text += &self.assumed.text();
         let _ = writeln!(text, "{}", sentence(&self.at));
-        if let (Some(rate), Some(edge)) = (self.learning_rate, self.edge) {
-            let share = short(self.at.lambda_max / edge);
-            let [rate, edge] = [rate, edge].map(short);
-            let _ = writeln!(
-                text,
-                "λmax is {share} of 2/η {edge} at the learning rate {rate}"
-            );
-        }
+        text += &self.about_edge();
         if let Some(grid) = &self.map {
             let map = with_map(grid, |map| map::text(map, width));
             let _ = write!(text, "\n{}\n{map}", self.about_map());

@@ -5,6 +5,7 @@ pub(crate) mod broken_lines;
 pub mod cache;
 pub mod checkpoints;
 pub mod compare;
+pub(crate) mod condition;
 pub mod doctor;
 pub mod events;
 mod graph;

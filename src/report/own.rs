@@ -56,11 +56,16 @@ const WIDE_TABLES: [(&str, &str); 2] = [
 const DENSITY: &str = "node,weight";
 /// Lines of the texts that commands print for people: the first one, and others that follow in this order. `#` is
 /// a number, `*` is anything.
-const TEXTS: [&[&str]; 13] = [
+const TEXTS: [&[&str]; 14] = [
     &[
         "*: # checkpoints, steps # to #, # parameters",
         "PC1 * + PC2 * of the path's variance; a random walk has *",
     ],
+    &[
+        "*: 1 checkpoint, step #, # parameters",
+        "One checkpoint is a point: there is no path yet.",
+    ],
+    // As earlier versions wrote it.
     &[
         "*: # checkpoints, steps # to #, # parameters",
         "One checkpoint is a point: there is no path yet.",

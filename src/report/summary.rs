@@ -5,7 +5,7 @@ use std::fmt::Write;
 use crate::session::Snapshot;
 
 use super::map::{self, PrintedMap};
-use super::{PAGE, loss, percent, score};
+use super::{PAGE, condition, loss, percent, score};
 
 /// Returns the map of the whole path, steps seen, loss at the end and lowest loss found.
 #[must_use]
@@ -49,7 +49,10 @@ pub fn sentence(snapshot: &Snapshot) -> String {
     let (Some(first), Some(last)) = (steps.first(), steps.last()) else {
         return format!("{}: no checkpoint was read", snapshot.run.display());
     };
-    let mut text = format!("{} checkpoints, steps {first} to {last}.", steps.len());
+    let mut text = match steps.len() {
+        1 => format!("1 checkpoint, step {first}."),
+        count => format!("{count} checkpoints, steps {first} to {last}."),
+    };
     let line = snapshot
         .checkpoints
         .iter()
@@ -57,9 +60,11 @@ pub fn sentence(snapshot: &Snapshot) -> String {
     if let Some(truth) = line.and_then(|line| line.truth) {
         let _ = write!(
             text,
-            " The last has loss {}{}.",
+            " The last has loss {}{}{}.",
             loss(truth.loss),
-            score::behind(snapshot.score(), truth.score)
+            score::behind(snapshot.score(), truth.score),
+            condition::of_loss(snapshot)
+                .map_or(String::new(), |condition| format!(" ({condition})"))
         );
     }
     let map = snapshot.map.as_ref().filter(|map| !map.stale);

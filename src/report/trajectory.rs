@@ -112,13 +112,16 @@ impl TrajectoryReport {
     }
 
     fn head(&self) -> String {
+        let checkpoints = match self.steps[..] {
+            [step] => format!("1 checkpoint, step {step}"),
+            [first, .., last] => {
+                format!("{} checkpoints, steps {first} to {last}", self.steps.len())
+            }
+            [] => "0 checkpoints".into(),
+        };
         format!(
-            "{}: {} checkpoints, steps {} to {}, {} parameters\n",
-            self.run,
-            self.steps.len(),
-            self.steps.first().unwrap_or(&0),
-            self.steps.last().unwrap_or(&0),
-            self.parameters,
+            "{}: {checkpoints}, {} parameters\n",
+            self.run, self.parameters
         )
     }
 

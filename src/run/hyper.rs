@@ -1,10 +1,11 @@
-//! Settings of training that a checkpoint tells: learning rate, weight decay, batch size.
+//! Settings of training that a checkpoint tells: learning rate, weight decay, batch size, optimizer.
 
 use std::path::Path;
 
 use super::Checkpoint;
 use super::format::note::{self, Note};
 use super::log::trainer_state::{self, TrainerState};
+use super::stability_edge::Optimizer;
 
 /// The trainer's settings as far as the checkpoint tells them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, serde::Serialize, serde::Deserialize)]
@@ -15,6 +16,8 @@ pub struct Hyper {
     pub weight_decay: Option<f64>,
     /// Samples a step.
     pub batch_size: Option<f64>,
+    /// That of the same group.
+    pub optimizer: Option<Optimizer>,
 }
 
 /// Keys under which trainers keep their optimizers: Lightning, then what is usual by hand.
@@ -25,6 +28,8 @@ const OPTIMIZERS: [&str; 5] = [
     "optim",
     "optimizers",
 ];
+/// Files beside the weights that hold an optimizer's state: those of Hugging Face's trainer and of Accelerate.
+const OPTIMIZER_FILES: [&str; 2] = ["optimizer.pt", "optimizer.bin"];
 /// Keys under which they keep the settings of the run.
 const SETTINGS: [&str; 5] = ["hyper_parameters", "hparams", "args", "config", "cfg"];
 const BATCH_SIZE: [&str; 4] = [
@@ -50,9 +55,14 @@ impl Hyper {
     #[must_use]
     pub fn read(path: &Path) -> Self {
         if path.is_dir() {
+            let beside = OPTIMIZER_FILES.iter().map(|name| path.join(name));
+            let note = beside
+                .filter(|path| path.is_file())
+                .find_map(|path| note::read(&path));
+            let group = note.as_ref().and_then(first_group);
             return Self {
                 learning_rate: state_of_trainer(path),
-                ..Self::default()
+                ..Self::of_group(group)
             };
         }
         let Some(note) = note::read(path) else {
@@ -61,7 +71,6 @@ impl Hyper {
         let group = OPTIMIZERS
             .iter()
             .find_map(|name| first_group(note.get(name)?));
-        let of_group = |name: &str| group.and_then(|group| group.get(name)?.number());
         let settings = SETTINGS
             .iter()
             .filter_map(|name| note.get(name))
@@ -72,10 +81,28 @@ impl Hyper {
                 .filter_map(|name| settings.get(name)?.number())
         });
         Self {
-            learning_rate: of_group("lr"),
-            weight_decay: of_group("weight_decay"),
             batch_size: named.next(),
+            ..Self::of_group(group)
         }
+    }
+
+    /// Reads the settings of a parameter group.
+    fn of_group(group: Option<&Note>) -> Self {
+        let number = |name: &str| group?.get(name)?.number();
+        Self {
+            learning_rate: number("lr"),
+            weight_decay: number("weight_decay"),
+            batch_size: None,
+            optimizer: group.and_then(Optimizer::of_group),
+        }
+    }
+
+    /// Returns the curvature at which steps of this rate begin to grow; that of plain gradient descent where the
+    /// optimizer is not told, or scales its steps.
+    #[must_use]
+    pub fn edge(&self, rate: f64) -> f64 {
+        let own = self.optimizer.and_then(|optimizer| optimizer.edge(rate));
+        own.unwrap_or(2.0 / rate)
     }
 
     /// Returns the label that tells a run from others, e.g. `bs 128, wd 0.0005`; empty if it tells nothing.
@@ -145,6 +172,26 @@ mod tests {
         let first = Hyper::of(&fixture("resnet8-fashion/step=0.ckpt"));
         assert_eq!(first.batch_size, Some(128.0));
         assert_eq!(first.label(), "bs 128, wd 0.0005");
+    }
+
+    #[test]
+    fn optimizers_tell_where_their_edge_is() {
+        let first = Hyper::of(&fixture("resnet8-fashion/step=0.ckpt"));
+        assert!(
+            matches!(first.optimizer, Some(Optimizer::Sgd { momentum: 0.9, .. })),
+            "{first:?}"
+        );
+        assert!(
+            (first.edge(0.1) - 38.0).abs() < 1e-12,
+            "{}",
+            first.edge(0.1)
+        );
+        let unknown = Hyper::default();
+        assert!(
+            (unknown.edge(0.1) - 20.0).abs() < 1e-12,
+            "{}",
+            unknown.edge(0.1)
+        );
     }
 
     #[test]

@@ -19,6 +19,7 @@ pub mod save_times;
 pub mod scan;
 pub mod scanner;
 pub mod settle;
+mod stability_edge;
 pub mod unicode;
 mod weights_hash;
 
@@ -37,6 +38,7 @@ pub use save_times::SaveTimes;
 pub use scan::FolderScanner;
 pub use scanner::Watcher;
 pub use settle::{RunEvent, Settled};
+pub use stability_edge::Optimizer;
 pub use weights_hash::content;
 
 pub use open::{Opened, RunChoice, arranged, header, open, worth_opening};
@@ -152,6 +154,16 @@ pub enum RunError {
         /// The folder.
         path: PathBuf,
         /// Files that are none, in words; empty if there are none.
+        others: String,
+    },
+    /// The files of the folder are others than those that were asked for.
+    #[error("{}: holds no checkpoint that --only {only} names, found {others}", path.display())]
+    NoneChosen {
+        /// The folder.
+        path: PathBuf,
+        /// The globs.
+        only: String,
+        /// Files that are there, in words.
         others: String,
     },
     /// The one checkpoint that was named cannot be read.

@@ -74,7 +74,7 @@ pub fn open(run: &Path, choice: &RunChoice, before: Vec<Seen>) -> Result<Opened,
         Err(error) => return Err(error),
     };
     if scan.found.is_empty() && before.is_empty() {
-        return Err(no_checkpoint(run, &scan));
+        return Err(no_checkpoint(run, &choice.only, &scan));
     }
     let single = scan.found.len() == 1 && scan.found[0].path == run;
     let mut opened = Opened::default();
@@ -109,11 +109,15 @@ pub fn open(run: &Path, choice: &RunChoice, before: Vec<Seen>) -> Result<Opened,
     Ok(opened)
 }
 
-/// Returns the error of a folder in which nothing looks like a checkpoint.
-fn no_checkpoint(run: &Path, scan: &Scan) -> RunError {
-    RunError::NoCheckpoint {
-        path: run.to_path_buf(),
-        others: in_words(&scan.others),
+/// Returns the error of a folder in which nothing looks like a checkpoint, or nothing that was asked for.
+fn no_checkpoint(run: &Path, only: &[String], scan: &Scan) -> RunError {
+    let path = run.to_path_buf();
+    let others = in_words(&scan.others);
+    if only.is_empty() || others.is_empty() {
+        RunError::NoCheckpoint { path, others }
+    } else {
+        let only = only.join(" or ");
+        RunError::NoneChosen { path, only, others }
     }
 }
 

@@ -10,7 +10,7 @@ use crate::landscape::{Assumed, CriticalStep, Introduction, OwnCost, Surface};
 use crate::loss::Measure;
 use crate::loss::{Loss, Score};
 use crate::run::hyper::{self};
-use crate::run::{Hyper, LogClock, Logged, SaveTimes, TrainingLog, unicode};
+use crate::run::{Hyper, LogClock, Logged, Optimizer, SaveTimes, TrainingLog, unicode};
 use crate::weights::{Dynamics, Overlay, RandomProjection, Trajectory};
 
 use super::analysis::{Analysis, AnalysisResult};
@@ -374,6 +374,20 @@ impl Snapshot {
     pub fn rate(&self, member: usize) -> Option<f64> {
         let own = self.hyper.get(member).and_then(|hyper| hyper.learning_rate);
         own.or_else(|| self.logged.get(member)?.rate)
+    }
+
+    /// Returns the curvature at which the optimizer's steps begin to grow at a checkpoint of the path, as
+    /// [`Hyper::edge`]; `None` if its learning rate is not known.
+    #[must_use]
+    pub fn edge(&self, member: usize) -> Option<f64> {
+        let settings = self.hyper.get(member).copied().unwrap_or_default();
+        Some(settings.edge(self.rate(member)?))
+    }
+
+    /// Returns the optimizer of the newest checkpoint of the path.
+    #[must_use]
+    pub fn optimizer(&self) -> Option<Optimizer> {
+        self.hyper.last()?.optimizer
     }
 }
 

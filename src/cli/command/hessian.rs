@@ -135,6 +135,7 @@ impl Hessian {
         let learning_rate = learning_rates::of(&self.run, &self.path.key, origin)
             .pop()
             .flatten();
+        let settings = learning_rates::settings(&self.run, origin).pop();
         let report = HessianReport::from(CurvatureFindings {
             run: self.run.display().to_string(),
             origin: scene.origin.step,
@@ -144,6 +145,7 @@ impl Hessian {
                 .first()
                 .context("expected the curvature of a point, found none")?,
             learning_rate,
+            optimizer: settings.and_then(|settings| settings.optimizer),
             samples: measuring.samples(),
             parameters: dimension(&scene.path.shape.layout),
             seed: self.measure.seed,

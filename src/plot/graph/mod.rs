@@ -68,6 +68,8 @@ pub struct Graph<'a> {
     pub right: &'a str,
     /// The curves.
     pub curves: Vec<Curve<'a>>,
+    /// Largest value that a number can have, e.g. 100 for an accuracy in percent; infinite for a loss.
+    pub largest: f64,
     /// Marked places.
     pub marks: Vec<Mark>,
     /// True if the places are printed below.
@@ -196,7 +198,8 @@ impl Graph<'_> {
         } else {
             min - missing
         };
-        [low, max + missing]
+        // Nor has an accuracy above all of the samples.
+        [low, max.max(self.largest.min(max + missing))]
     }
 
     /// Returns the edges of the bands on one side.

@@ -15,6 +15,7 @@ fn graph<'a>(curves: Vec<Curve<'a>>, marks: &[(f64, &str)]) -> Graph<'a> {
         title: "loss",
         right: "accuracy",
         curves,
+        largest: f64::INFINITY,
         marks: marks.iter().map(mark).collect(),
         ticks: false,
         marker: Marker::Braille,
@@ -242,6 +243,21 @@ fn a_curve_within_its_standard_error_looks_flat() {
     assert_eq!(
         scale.scale(AxisSide::Left).map(|scale| scale.range[0]),
         Some(0.0)
+    );
+    // Nor above what a number can be.
+    let accuracy = Graph {
+        largest: 100.0,
+        ..graph(
+            vec![
+                curve(&x, &[96.0; 3], AxisSide::Left, Stroke::Band),
+                curve(&x, &[100.0; 3], AxisSide::Left, Stroke::Band),
+            ],
+            &[],
+        )
+    };
+    assert_eq!(
+        accuracy.scale(AxisSide::Left).map(|scale| scale.range),
+        Some([92.0, 100.0])
     );
 }
 

@@ -33,6 +33,8 @@ pub(in crate::run) enum Item {
     List(Vec<Item>),
     /// A whole number or another.
     Number(f64),
+    /// True or false.
+    Bool(bool),
     /// Anything else, by its class.
     Other(Arc<str>),
 }
@@ -115,7 +117,8 @@ impl<'a> Planter<'a> {
         match value {
             Value::Int(value) => return Item::Number(value as f64),
             Value::Float(value) => return Item::Number(value),
-            Value::None | Value::Bool(_) | Value::Magic => return Item::Other("none".into()),
+            Value::Bool(value) => return Item::Bool(value),
+            Value::None | Value::Magic => return Item::Other("none".into()),
             Value::Node(_) => {}
         }
         match self.pickle.node(value) {

@@ -112,7 +112,7 @@ pub enum WeightsTab {
     Norms,
     /// Histograms of the first and the newest checkpoint.
     Histogram,
-    /// Training's own log, and λmax against 2/η.
+    /// Training's own log, and λmax against the edge of stability.
     Stability,
 }
 

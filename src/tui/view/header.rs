@@ -7,6 +7,7 @@ use ratatui::text::{Line, Span};
 use ratatui::widgets::Widget;
 
 use crate::plot::axis::short;
+use crate::report::condition;
 use crate::session::{Snapshot, record};
 
 use super::super::state::App;
@@ -42,7 +43,7 @@ pub(crate) fn render(app: &App, area: Rect, buffer: &mut Buffer) {
         let loss = Span::styled(facts::loss(Some(measure)), theme.strong());
         let loss = vec![Span::raw("loss "), loss];
         let alone = Piece::new(0, loss.clone());
-        pieces.push(match facts::condition(snapshot) {
+        pieces.push(match condition::of_loss(snapshot) {
             Some(condition) => {
                 let condition = Span::styled(format!(" {condition}"), theme.faint());
                 // It gives way after the score and before the age: the trust pane or line says it too.
@@ -57,7 +58,7 @@ pub(crate) fn render(app: &App, area: Rect, buffer: &mut Buffer) {
         }
     }
     if let Some((step, measure)) = facts::last_measured(app) {
-        let condition = facts::condition(snapshot);
+        let condition = condition::of_loss(snapshot);
         let condition = condition.map_or(String::new(), |condition| format!(" {condition}"));
         let loss = facts::loss(Some(measure));
         let said = format!("loss {loss} at step {step}{condition}");

@@ -7,6 +7,7 @@ use ratatui::widgets::{Paragraph, Widget, Wrap};
 
 use crate::plot::map as plot;
 use crate::plot::{Extras, MapScene};
+use crate::report::condition;
 use crate::session::{AnalysisResult, Finding, Snapshot};
 
 use super::super::state::App;
@@ -122,7 +123,7 @@ pub(crate) fn render_plane(app: &App, area: Rect, buffer: &mut Buffer) {
     let (Some(trajectory), Some(window)) = (&snapshot.trajectory, app.window()) else {
         return render_empty(app, area, buffer);
     };
-    let is_wrong = is_refused(snapshot) || facts::doubt(snapshot).is_some();
+    let is_wrong = is_refused(snapshot) || condition::doubt(snapshot).is_some();
     let style = if is_wrong {
         app.theme().warn()
     } else {
@@ -181,7 +182,7 @@ pub(super) fn missing(snapshot: &Snapshot) -> Option<String> {
         )),
         _ if refused.is_some() => refused,
         _ if snapshot.map.is_some() => {
-            facts::doubt(snapshot).map(|doubt| format!("Doubtful: {doubt}"))
+            condition::doubt(snapshot).map(|doubt| format!("Doubtful: {doubt}"))
         }
         _ => Some("The first points of the surface are being measured.".into()),
     }

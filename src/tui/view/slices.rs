@@ -38,10 +38,12 @@ impl Values {
         values: &[Option<Measure>],
         number: impl Fn(&Measure) -> f64,
         error: impl Fn(&Measure) -> f64,
+        largest: f64,
     ) -> Vec<Self> {
         let edge = |sign: f64| {
             Self::of(values, |measure| {
-                (number(measure) + sign * error(measure)).max(0.0)
+                let edge = number(measure) + sign * error(measure);
+                edge.max(0.0).min(largest)
             })
         };
         vec![edge(-1.0), edge(1.0)]
@@ -77,7 +79,7 @@ impl<'a> Drawn<'a> {
         };
         let noise = samples.map_or_else(Vec::new, |samples| {
             let error = |m: &Measure| facts::loss_error(score, *m, samples);
-            Values::band(&line.values, |m| m.loss, error)
+            Values::band(&line.values, |m| m.loss, error, f64::INFINITY)
         });
         Self {
             line,
@@ -173,6 +175,7 @@ fn render_lines(app: &App, area: Rect, buffer: &mut Buffer) {
         title: &title,
         right: score.map_or("", Score::scale),
         curves,
+        largest: f64::INFINITY,
         marks: ends
             .iter()
             .map(|&(at, label)| Mark {
@@ -256,6 +259,7 @@ fn render_slice(app: &App, slice: &Slice, area: Rect, buffer: &mut Buffer) {
     let areas = Layout::vertical(vec![Constraint::Fill(1); shown]).split(area);
     for (i, (curve, area)) in curves.zip(areas.iter()).enumerate() {
         let name = curve.map_or("loss", Score::scale);
+        let largest = curve.map_or(f64::INFINITY, Score::largest);
         let value =
             |measure: &Measure| curve.map_or(measure.loss, |score| score.on_scale(measure.score));
         let values = Values::of(&slice.values, value);
@@ -274,6 +278,7 @@ fn render_slice(app: &App, slice: &Slice, area: Rect, buffer: &mut Buffer) {
                 .chain([values.curve(&slice.offset, AxisSide::Left, Stroke::Solid)])
                 .collect(),
             // The middle is the checkpoint itself.
+            largest,
             marks: vec![Mark {
                 at: 0.0,
                 label: "0".into(),
@@ -299,14 +304,17 @@ fn noise(app: &App, score: Option<Score>, values: &[Option<Measure>]) -> Vec<Val
     match score {
         None => {
             let error = |m: &Measure| facts::loss_error(snapshot.score(), *m, samples);
-            Values::band(values, |m| m.loss, error)
+            Values::band(values, |m| m.loss, error, f64::INFINITY)
         }
         // The kind of score alone decides if there is an estimate.
         Some(score) => {
             let error = |m: &Measure| facts::score_error(score, *m, samples);
             let is_known = values.iter().flatten().any(|m| error(m).is_some());
             let error = |m: &Measure| error(m).unwrap_or(f64::NAN);
-            let band = is_known.then(|| Values::band(values, |m| score.on_scale(m.score), error));
+            let band = is_known.then(|| {
+                let number = |m: &Measure| score.on_scale(m.score);
+                Values::band(values, number, error, score.largest())
+            });
             band.unwrap_or_default()
         }
     }

@@ -1,4 +1,4 @@
-//! Training's own log beside what was measured, and how near λmax is to 2/η, where gradient descent
+//! Training's own log beside what was measured, and how near λmax is to the edge where the optimizer
 //! becomes unstable.
 
 use ratatui::buffer::Buffer;
@@ -7,7 +7,7 @@ use ratatui::layout::{Constraint, Layout, Rect};
 use crate::landscape::worker::protocol::CURVATURE_SAMPLES;
 use crate::plot::axis::short;
 use crate::plot::{AxisSide, Curve, Graph, Mark, Stroke};
-use crate::run::{LogClock, Series};
+use crate::run::{LogClock, Optimizer, Series};
 use crate::session::{Analysis, Snapshot};
 
 use super::super::state::App;
@@ -96,7 +96,7 @@ fn unmatched(snapshot: &Snapshot) -> Option<&'static str> {
     }
 }
 
-/// Draws λmax at the checkpoints against 2/η there.
+/// Draws λmax at the checkpoints against the edge of stability there.
 fn render_edge(app: &App, area: Rect, buffer: &mut Buffer) {
     if render_refusal(app, "λmax", area, buffer) {
         return;
@@ -104,7 +104,7 @@ fn render_edge(app: &App, area: Rect, buffer: &mut Buffer) {
     let snapshot = app.snapshot();
     let steps = facts::steps(snapshot);
     let edge: Vec<f64> = (0..steps.len())
-        .map(|member| snapshot.rate(member).map_or(f64::NAN, |rate| 2.0 / rate))
+        .map(|member| snapshot.edge(member).unwrap_or(f64::NAN))
         .collect();
     let known = snapshot.lambda_max.iter();
     let lambda_max: Line = [
@@ -120,13 +120,25 @@ fn render_edge(app: &App, area: Rect, buffer: &mut Buffer) {
         (&lambda_max, AxisSide::Left, Stroke::Points),
     ];
     let has_edge = curves[0].0[1].iter().any(|edge| edge.is_finite());
-    let edge = has_edge.then_some("2/lr - -, unstable above").into_iter();
+    let formula = formula(snapshot);
+    let means = match snapshot.optimizer() {
+        Some(Optimizer::Scaled) => "no edge: steps are scaled",
+        _ => "unstable above",
+    };
+    let edge = has_edge.then(|| format!("{formula} - -, {means}"));
+    let edge = edge.as_deref().into_iter();
     let known = (!lambda_max[1].is_empty()).then_some("λmax ●").into_iter();
     let samples = format!("{CURVATURE_SAMPLES} samples");
     let title: Vec<&str> = known.chain(edge).chain([samples.as_str()]).collect();
     let title = title.join(" · ");
     let marks = facts::drop_marks(snapshot);
     draw(app, &title, "", curves, marks, picture, buffer);
+}
+
+/// Returns the formula of the edge of stability for the run's optimizer.
+fn formula(snapshot: &Snapshot) -> String {
+    let plain = || "2/lr".into();
+    (snapshot.optimizer()).map_or_else(plain, |optimizer| optimizer.formula("lr"))
 }
 
 /// Says how near the checkpoint that is looked at is to the edge, or what is missing to know.
@@ -145,9 +157,10 @@ fn verdict(app: &App, edge: &[f64]) -> String {
     });
     let said = match (known, edge.filter(|edge| edge.is_finite())) {
         (Some((_, value)), Some(edge)) => format!(
-            "step {step}: λmax {} is {} of 2/lr, {}",
+            "step {step}: λmax {} is {} of {}, {}",
             short(*value),
             short(*value / edge),
+            formula(snapshot),
             short(edge)
         ),
         (Some((_, value)), None) => format!(
@@ -175,6 +188,7 @@ fn draw(
         title,
         right,
         curves: curves.collect(),
+        largest: f64::INFINITY,
         marks,
         ticks: true,
         marker: app.appearance().marker,

@@ -5,6 +5,8 @@ use ratatui::layout::Rect;
 use ratatui::text::{Line, Span};
 use ratatui::widgets::Widget;
 
+use crate::report::condition;
+
 use super::super::state::App;
 use super::super::state::choice::{Figure, ShownPlane, SliceKind, View, WeightsTab};
 use super::{cursor, facts, header, padded, progress};
@@ -142,10 +144,11 @@ pub(crate) fn render_tiny(app: &App, framed: bool, area: Rect, buffer: &mut Buff
     }
     let mut pieces = Vec::new();
     if let Some(step) = facts::selected_step(app) {
-        let loss = facts::loss(facts::measure(app));
-        let loss = Span::styled(format!("loss {loss}"), theme.strong());
-        pieces.push(Piece::new(0, vec![loss]));
-        if let Some(condition) = facts::condition(app.snapshot()) {
+        let measure = facts::measure(app);
+        let loss = format!("loss {}", facts::loss(measure));
+        pieces.push(Piece::new(0, vec![Span::styled(loss, theme.strong())]));
+        // A dash depends on nothing.
+        if let Some(condition) = measure.and_then(|_| condition::of_loss(app.snapshot())) {
             pieces.push(Piece::new(1, vec![Span::styled(condition, theme.faint())]));
         }
         pieces.push(Piece::new(1, vec![Span::raw(format!("step {step}"))]));

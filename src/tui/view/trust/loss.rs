@@ -6,6 +6,7 @@ use crate::landscape::Assumed;
 use crate::loss::Score;
 use crate::plot::axis::{self, short};
 use crate::plot::title;
+use crate::report::condition;
 use crate::session::{Fidelity, Snapshot};
 
 use super::super::super::state::App;
@@ -44,7 +45,7 @@ pub(super) fn losses(app: &App, width: usize) -> Vec<Row> {
 /// minimized, nor if it does not follow the gradient of any, or that of several.
 pub(super) fn word(snapshot: &Snapshot) -> &'static str {
     match &snapshot.assumed {
-        _ if facts::doubt(snapshot).is_some() => "doubtful",
+        _ if condition::doubt(snapshot).is_some() => "doubtful",
         Some(assumed) if assumed.is_known() => "true",
         _ => "assumed",
     }
@@ -56,7 +57,7 @@ fn assumed(app: &App, width: usize) -> Vec<Row> {
     let Some(assumed) = &app.snapshot().assumed else {
         return Vec::new();
     };
-    let taken = facts::assumptions(app.snapshot()).join(", ");
+    let taken = condition::assumptions(app.snapshot()).join(", ");
     let room = width.saturating_sub(LABEL);
     let lines = title::lines(&taken, ", ", room, ROWS).into_iter();
     let labels = std::iter::once("assumed").chain(std::iter::repeat(""));

@@ -11,6 +11,7 @@ use ratatui::style::Style;
 use ratatui::text::{Line, Span};
 use ratatui::widgets::{Paragraph, Widget};
 
+use crate::report::condition;
 use crate::session::{Finding, Snapshot};
 
 use super::super::state::App;
@@ -86,7 +87,7 @@ fn sources(app: &App) -> Vec<Row> {
 /// Says if it is doubtful that the run minimized what is measured; it comes first. The reason and what to check
 /// stand below the map.
 fn doubt(app: &App) -> Option<Row> {
-    facts::doubt(app.snapshot())?;
+    condition::doubt(app.snapshot())?;
     let row = Row::new("doubtful", "see below the map", app.theme().warn());
     Some(row)
 }
@@ -138,7 +139,7 @@ pub(super) fn brief(app: &App) -> Vec<Piece> {
         return Vec::new();
     };
     let mut pieces = Vec::new();
-    if facts::doubt(app.snapshot()).is_some() {
+    if condition::doubt(app.snapshot()).is_some() {
         let doubt = "doubtful: model, pixels, labels?";
         pieces.push(Piece::new(0, vec![Span::styled(doubt, theme.warn())]));
     }
