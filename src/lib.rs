@@ -53,6 +53,7 @@ mod test_device;
 #[cfg(test)]
 mod test_process;
 
+mod brief;
 pub mod cache;
 pub mod cli;
 pub mod config;

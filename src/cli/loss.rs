@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, bail};
 use clap::{Args, ValueEnum};
 
+use crate::brief::brief;
 use crate::loss::{Classes, Loss};
 use crate::run::regular;
 
@@ -229,10 +230,10 @@ fn weights(path: &Path) -> anyhow::Result<Vec<f32>> {
     for word in words {
         let weight = word.parse().ok().filter(|weight| is_weight(*weight));
         weights.push(weight.with_context(|| {
-            let start: String = word.chars().take(40).collect();
             format!(
-                "{}: expected class weights of 0 or more, a number a line, found {start}",
-                path.display()
+                "{}: expected class weights of 0 or more, a number a line, found {}",
+                path.display(),
+                brief(word, 40)
             )
         })?);
     }

@@ -3,6 +3,7 @@
 use std::io::{self, Read};
 
 use super::array::{Head, Kind};
+use crate::brief::brief;
 
 const MAGIC: &[u8; 6] = b"\x93NUMPY";
 /// Bytes of a head at most; NumPy itself takes ten thousand.
@@ -30,12 +31,7 @@ pub(super) fn head(from: &mut impl Read) -> io::Result<Result<Head, String>> {
     let mut text = vec![0; length];
     from.read_exact(&mut text)?;
     let text = String::from_utf8_lossy(&text);
-    Ok(understand(&text).ok_or_else(|| brief(&text)))
-}
-
-fn brief(text: &str) -> String {
-    let start: String = text.trim().chars().take(80).collect();
-    format!("the head {start}")
+    Ok(understand(&text).ok_or_else(|| format!("the head {}", brief(text.trim(), 80))))
 }
 
 /// Reads a dict of three keys; `None` if it is no such dict, or of elements that are no numbers.

@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 use serde::Serialize;
 
 use super::EvaluatorCommand;
+use crate::brief::brief;
 
 /// Bytes of a line at most.
 const LONGEST: u64 = 1 << 20;
@@ -314,11 +315,7 @@ impl Stderr {
 
 /// Returns a program's own words, cut to what a sentence has room for.
 pub(crate) fn shortened(text: &str) -> String {
-    let mut told: String = text.chars().take(TOLD).collect();
-    if told.len() < text.len() {
-        told.push('…');
-    }
-    told
+    brief(text, TOLD).into_owned()
 }
 
 #[cfg(all(test, unix))]

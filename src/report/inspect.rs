@@ -7,7 +7,7 @@ use serde::Serialize;
 use crate::plot::axis::short;
 use crate::run::{Series, TrainingLog};
 
-use super::{WIDEST, brief, cell, csv_rows};
+use super::{WIDEST, cell, csv_rows, in_column};
 
 /// One tensor of a checkpoint.
 #[derive(Clone, Debug, Serialize)]
@@ -168,7 +168,7 @@ impl InspectReport {
             let _ = writeln!(
                 text,
                 "{:width$}  {shape:>16}  {:>5}  {norm:>12}  {}",
-                brief(&tensor.name),
+                in_column(&tensor.name),
                 tensor.dtype,
                 tensor.role
             );

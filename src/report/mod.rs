@@ -28,6 +28,7 @@ pub mod visible;
 pub mod vtp;
 pub mod weights;
 
+use crate::brief::brief;
 use crate::weights::BatchNorm;
 
 pub use average::{AverageReport, AverageRow};
@@ -93,13 +94,8 @@ fn cell(value: f64) -> String {
 const WIDEST: usize = 200;
 
 /// Returns a name as a column has room for it, in one line; JSON and CSV have it whole.
-fn brief(name: &str) -> std::borrow::Cow<'_, str> {
-    let shown = visible::line(name);
-    if shown.chars().count() <= WIDEST {
-        return shown;
-    }
-    let start: String = shown.chars().take(WIDEST - 1).collect();
-    (start + "…").into()
+fn in_column(name: &str) -> String {
+    brief(&visible::line(name), WIDEST - 1).into_owned()
 }
 
 /// Returns a share in percent, with three digits that count.
@@ -150,8 +146,8 @@ mod tests {
 
     #[test]
     fn a_long_name_is_cut_in_a_column() {
-        assert_eq!(brief("fc1.weight"), "fc1.weight");
-        let cut = brief(&"w".repeat(70_000)).into_owned();
+        assert_eq!(in_column("fc1.weight"), "fc1.weight");
+        let cut = in_column(&"w".repeat(70_000));
         assert_eq!((cut.chars().count(), cut.ends_with('…')), (WIDEST, true));
     }
 

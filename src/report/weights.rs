@@ -9,7 +9,7 @@ use crate::plot::{AxisSide, Curve, Graph, Palette, Picture, Stroke, matrix};
 use crate::run::hyper;
 use crate::weights::{Dynamics, Histogram, Trajectory};
 
-use super::{WIDEST, brief, cell, csv_rows, graph, map};
+use super::{WIDEST, cell, csv_rows, graph, in_column, map};
 
 /// Characters across and lines down of the matrix.
 const MATRIX: (usize, usize) = (96, 48);
@@ -203,7 +203,7 @@ impl WeightsReport {
             let _ = writeln!(
                 text,
                 "{:width$}  {:>9}  {:>9}  {times:>7}",
-                brief(&layer.name),
+                in_column(&layer.name),
                 short(first),
                 short(last),
             );

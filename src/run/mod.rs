@@ -26,7 +26,7 @@ mod weights_hash;
 pub use catalog::CheckpointFacts;
 pub use filesystem::Filesystem;
 pub use fingerprint::Fingerprint;
-pub use format::named::NamedTensors;
+pub use format::named::{MemoryView, NamedTensors};
 pub(crate) use format::pickle::{Node, Pickle, Value};
 pub(crate) use format::source::Source;
 pub use format::{Buffers, Content, Dtype, FormatError, InnerCounters, StateDict, TensorInfo};

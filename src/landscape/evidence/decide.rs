@@ -11,14 +11,13 @@ use super::effort::Effort;
 use super::follow::Follower;
 use super::inquiry::Inquiry;
 use super::scales::ScaleChoice;
-use super::verdict::{self, ENOUGH_UPDATES, FAR_HIGHER, FEWEST_UPDATES, LEVEL, Mean};
+use super::verdict::{
+    self, AGAINST_UPDATES, ENOUGH_UPDATES, FAR_HIGHER, FEWEST_UPDATES, LEVEL, Mean,
+};
 use super::{Alternative, AssumedFunction, Basis};
 
 /// Number of checkpoints whose losses are compared.
 const STATIONS: usize = 4;
-/// Multiple of the lowest loss from which a loss speaks against a reading whose gradient the updates follow. It is large,
-/// because a wrong reading often has a lower loss.
-pub(super) const AGAINST_UPDATES: f64 = 3.0;
 /// Number of samples below which updates that follow no gradient say nothing, because so few have a gradient of their own.
 const FEWEST_SAMPLES: usize = 32;
 /// Share of the loss of guessing below which a checkpoint has learned something.

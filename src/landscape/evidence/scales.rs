@@ -4,9 +4,8 @@ use crate::model::Recognized;
 
 use super::super::LandscapeError;
 use super::Basis;
-use super::decide::AGAINST_UPDATES;
 use super::inquiry::Inquiry;
-use super::verdict::{self, FAR_HIGHER, FEWEST_UPDATES, LEVEL, Scores};
+use super::verdict::{self, AGAINST_UPDATES, FAR_HIGHER, FEWEST_UPDATES, LEVEL, Scores};
 
 /// The scales of pixels that are left where batch norm hides them from the updates, the one that is taken first.
 #[derive(Default)]

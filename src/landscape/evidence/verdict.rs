@@ -19,6 +19,9 @@ pub(super) const ENOUGH_UPDATES: usize = 6;
 pub(super) const FEWEST_UPDATES: usize = 3;
 /// Lead of the best after the first updates, as a share of its cosine, from which a reading is not asked any further.
 const HOPELESS_MARGIN: f64 = 0.25;
+/// Multiple of the lowest loss from which a loss speaks against a reading whose gradient the updates follow. It is large,
+/// because a wrong reading often has a lower loss.
+pub(super) const AGAINST_UPDATES: f64 = 3.0;
 /// Ratio to another's loss from which a loss is not that of the function that was minimized.
 pub(super) const FAR_HIGHER: f64 = 1.5;
 /// Largest ratio by which training noise makes the loss of a wrong reading lower than the right one's.

@@ -10,7 +10,6 @@ use serde::{Deserialize, Serialize};
 use super::budget::{Budget, are_others_busy};
 use super::load::{TICKS, idle_time};
 use super::nvidia;
-use super::protocol::WorkerEvent;
 use crate::landscape::device::Place;
 
 /// Time between two readings.
@@ -117,7 +116,7 @@ impl Meter {
     }
 
     /// Reads the cost since the last reading; `None` if the system does not tell, or nothing has changed.
-    pub(super) fn read(&mut self) -> Option<WorkerEvent> {
+    pub(super) fn read(&mut self) -> Option<OwnCost> {
         let (now, seconds) = (Instant::now(), self.seconds());
         let memory = self.processes().filter_map(memory).sum();
         let (then, before) = std::mem::replace(&mut self.last, (now, seconds));
@@ -147,7 +146,7 @@ impl Meter {
             return None;
         }
         self.told = Some(cost);
-        Some(WorkerEvent::Cost(cost))
+        Some(cost)
     }
 }
 
@@ -200,7 +199,7 @@ mod tests {
         while begin.elapsed() < Duration::from_millis(300) {
             std::hint::spin_loop();
         }
-        let Some(WorkerEvent::Cost(cost)) = meter.read() else {
+        let Some(cost) = meter.read() else {
             panic!("nothing is told");
         };
         // Other tests run beside it, and other programs.

@@ -19,6 +19,7 @@ use super::protocol::Setup;
 use super::queue::Task;
 use super::waiting::{Waiting, Wish};
 use super::wire::{self, Loaded, PROTOCOL, WorkerAnswer, WorkerOrder};
+use crate::brief::brief;
 use crate::data::DIGITS;
 use crate::host;
 use crate::landscape::device::{Compute, Place};
@@ -298,7 +299,7 @@ fn order(line: &[u8]) -> io::Result<WorkerOrder> {
     let text = String::from_utf8_lossy(line);
     let text = text.trim_end();
     wire::message(text).map_err(|error| {
-        let told: String = text.chars().take(TOLD).collect();
+        let told = brief(text, TOLD);
         io::Error::other(format!(
             "expected an order as a line of JSON, got {told:?} ({error})"
         ))

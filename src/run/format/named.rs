@@ -3,9 +3,12 @@
 use std::fs::File;
 use std::sync::Arc;
 
+use super::Dtype;
+use super::pickle::{self, Value};
 use super::source::Source;
+use super::storage::Storage;
 use super::stored::Stored;
-pub(crate) use super::stored::is_expanded;
+use super::strided::Ahead;
 use super::torch;
 use super::tree::Item;
 
@@ -79,46 +82,89 @@ impl NamedTensors {
     /// It is not there, damaged or too large, or of a type that is not known.
     pub fn numbers(&self, name: &str) -> Result<(Vec<f64>, String), String> {
         let stored = self.find(name).ok_or("none")?;
-        let kind = stored.dtype.to_string();
-        let count = stored.count().ok_or("one of a shape too large")?;
-        if (count as u64).saturating_mul(8) > LARGEST {
-            return Err(format!("one of {count} numbers"));
-        }
-        // Memory is taken for what the file holds.
-        stored.storage.as_ref().map_err(Clone::clone)?;
-        if stored.is_expanded() {
-            return Err(format!(
-                "one of {count} numbers that a few were expanded to"
-            ));
-        }
-        if !stored.dtype.is_other() {
-            let mut numbers = vec![0.0f32; count];
-            stored.read(0, &mut numbers)?;
-            return Ok((numbers.into_iter().map(f64::from).collect(), kind));
-        }
-        let mut bytes = vec![0; count.saturating_mul(stored.size)];
-        stored.raw(0, &mut bytes)?;
-        let numbers = bytes.chunks_exact(stored.size.max(1));
-        let numbers: Option<Vec<f64>> = numbers.map(|bytes| whole(&kind, bytes)).collect();
-        match numbers {
-            Some(numbers) => Ok((numbers, kind)),
-            None => Err(format!(
-                "one of type {kind}, expected floats, whole numbers or truth values"
-            )),
-        }
+        Ok((numbers(stored)?, stored.dtype.to_string()))
     }
 }
 
-/// Returns the number of some little-endian bytes; `None` if the type is not known.
-fn whole(kind: &str, bytes: &[u8]) -> Option<f64> {
-    Some(match (kind, bytes) {
-        ("bool" | "u8", &[byte]) => f64::from(byte),
-        ("i8", &[byte]) => f64::from(byte.cast_signed()),
-        ("i16", bytes) => f64::from(i16::from_le_bytes(bytes.try_into().ok()?)),
-        ("i32", bytes) => f64::from(i32::from_le_bytes(bytes.try_into().ok()?)),
-        ("i64", bytes) => i64::from_le_bytes(bytes.try_into().ok()?) as f64,
-        _ => return None,
-    })
+/// A view of elements that lie in memory, as PyTorch describes it.
+#[derive(Clone, Copy, Debug)]
+pub struct MemoryView<'a> {
+    /// The type as PyTorch calls it, e.g. `float32`.
+    pub dtype: &'a str,
+    /// Extents, outermost first.
+    pub shape: &'a [usize],
+    /// Elements from one to the next, for each extent.
+    pub strides: &'a [usize],
+    /// First element.
+    pub offset: usize,
+}
+
+impl MemoryView<'_> {
+    /// Returns the numbers of the view, row by row.
+    ///
+    /// # Errors
+    /// The bytes are too few, the view has many times as many numbers, or its type is not known.
+    pub fn numbers(&self, bytes: Vec<u8>) -> Result<Vec<f64>, String> {
+        let element = pickle::element(self.dtype).ok_or_else(|| unreadable(self.dtype))?;
+        if self.strides.len() != self.shape.len() {
+            return Err(format!(
+                "one of {} extents and {} strides",
+                self.shape.len(),
+                self.strides.len()
+            ));
+        }
+        let stored = Stored {
+            dtype: Dtype::of_name(&element.name),
+            size: element.size,
+            shape: self.shape.to_vec(),
+            strides: self.strides.to_vec(),
+            offset: self.offset as u64,
+            big_endian: false,
+            key: "".into(),
+            storage: Ok(Arc::new(Storage::Plain(Source::Memory(bytes.into())))),
+            ahead: Ahead::default(),
+        };
+        numbers(&stored.checked())
+    }
+}
+
+/// Returns the numbers of a tensor, row by row.
+fn numbers(stored: &Stored) -> Result<Vec<f64>, String> {
+    let count = stored.count().ok_or("one of a shape too large")?;
+    if (count as u64).saturating_mul(8) > LARGEST {
+        return Err(format!("one of {count} numbers"));
+    }
+    // Memory is taken for what the file holds.
+    stored.storage.as_ref().map_err(Clone::clone)?;
+    if stored.is_expanded() {
+        return Err(format!(
+            "one of {count} numbers that a few were expanded to"
+        ));
+    }
+    if !stored.dtype.is_other() && stored.dtype != Dtype::F64 {
+        let mut numbers = vec![0.0f32; count];
+        stored.read(0, &mut numbers)?;
+        return Ok(numbers.into_iter().map(f64::from).collect());
+    }
+    let mut bytes = vec![0; count.saturating_mul(stored.size)];
+    stored.raw(0, &mut bytes)?;
+    let name = match &stored.dtype {
+        Dtype::Other(name) => name,
+        _ => "F64",
+    };
+    let numbers = bytes.chunks_exact(stored.size.max(1));
+    let number = |bytes: &[u8]| match pickle::number(name, bytes)? {
+        Value::Int(number) => Some(number as f64),
+        Value::Float(number) => Some(number),
+        Value::Bool(is_true) => Some(f64::from(u8::from(is_true))),
+        _ => None,
+    };
+    let numbers: Option<Vec<f64>> = numbers.map(number).collect();
+    numbers.ok_or_else(|| unreadable(&stored.dtype.to_string()))
+}
+
+fn unreadable(dtype: &str) -> String {
+    format!("one of type {dtype}, expected floats, whole numbers or truth values")
 }
 
 #[cfg(test)]
@@ -151,5 +197,45 @@ mod tests {
         assert_eq!(numbers(1000, 0), Ok(1000));
         assert!(numbers(1 << 28, 1).is_err_and(|error| error.contains("has 400 bytes")));
         assert!(numbers(1 << 28, 0).is_err_and(|error| error.contains("a few were expanded")));
+    }
+
+    #[test]
+    fn a_view_in_memory_is_what_its_indices_say() {
+        let count = |shape: &[usize], strides: &[usize], bytes| {
+            let view = MemoryView {
+                dtype: "uint8",
+                shape,
+                strides,
+                offset: 0,
+            };
+            view.numbers(vec![1; bytes]).map(|numbers| numbers.len())
+        };
+        assert_eq!(count(&[2, 3], &[3, 1], 6), Ok(6));
+        assert!(count(&[2, 3], &[3, 1], 5).is_err());
+        assert_eq!(count(&[1 << 20], &[0], 1), Ok(1 << 20));
+        assert!(count(&[1 << 14, 1 << 14], &[0, 0], 1).is_err());
+        assert!(count(&[1 << 40, 1 << 40], &[1, 1], 9).is_err());
+        assert!(count(&[2, 2], &[usize::MAX, 1], 9).is_err());
+        assert!(count(&[2], &[1, 1], 9).is_err());
+        assert_eq!(count(&[1 << 40, 0], &[0, 0], 0), Ok(0));
+        let of = |dtype: &str, shape: &[usize], strides: &[usize], offset, bytes: &[u8]| {
+            let view = MemoryView {
+                dtype,
+                shape,
+                strides,
+                offset,
+            };
+            view.numbers(bytes.to_vec())
+        };
+        let bytes = [0, 1, 2, 3, 4, 5, 6, 255];
+        let square = of("int8", &[2, 2], &[1, 2], 3, &bytes);
+        assert_eq!(square, Ok(vec![3.0, 5.0, 4.0, 6.0]));
+        assert_eq!(of("int8", &[], &[], 7, &bytes), Ok(vec![-1.0]));
+        // Doubles stay as they are.
+        let third = (1.0f64 / 3.0).to_le_bytes();
+        assert_eq!(of("float64", &[1], &[1], 0, &third), Ok(vec![1.0 / 3.0]));
+        assert_eq!(of("bool", &[2], &[1], 0, &[0, 1]), Ok(vec![0.0, 1.0]));
+        let complex = of("complex64", &[1], &[1], 0, &bytes);
+        assert!(complex.is_err_and(|error| error.contains("one of type complex64")));
     }
 }

@@ -65,7 +65,7 @@ impl Tally {
 }
 
 /// Returns true for so many numbers that are views of so few.
-pub(crate) fn is_expanded(numbers: u64, held: u64) -> bool {
+fn is_expanded(numbers: u64, held: u64) -> bool {
     numbers > EXPANDED.0 && numbers / EXPANDED.1 > held
 }
 

@@ -4,6 +4,7 @@
 use std::io::Read;
 use std::path::Path;
 
+use crate::brief::brief;
 use crate::run::regular;
 
 use super::quantities::{self, LoggedQuantity};
@@ -14,6 +15,8 @@ pub(super) const NAME: &str = "metrics.csv";
 
 /// Columns of a table at most.
 const COLUMNS: usize = 100_000;
+/// Characters of a cell or a head that a sentence has room for.
+const ROOM: usize = 80;
 
 /// Columns of a table in which the numbers stand.
 struct Columns {
@@ -54,7 +57,7 @@ pub(super) fn read(path: &Path) -> Result<Option<ReadLog>, String> {
         format!(
             "{}: expected the columns step and a loss or learning rate, found {}",
             path.display(),
-            brief(&head.join(", "))
+            brief(&head.join(", "), ROOM)
         )
     })?;
     let mut log = TrainingLog::of(path);
@@ -75,8 +78,8 @@ pub(super) fn read(path: &Path) -> Result<Option<ReadLog>, String> {
                     format!(
                         "{}: line {line}: expected a number under {}, found {}",
                         path.display(),
-                        brief(name),
-                        brief(&found)
+                        brief(name, ROOM),
+                        brief(&found, ROOM)
                     )
                 })
             };
@@ -146,14 +149,4 @@ fn number(cell: &[u8]) -> Result<Option<f64>, String> {
         "" => Ok(None),
         number => number.parse().map(Some).map_err(|_| number.to_owned()),
     }
-}
-
-/// Returns as much of a text as a sentence has room for.
-fn brief(text: &str) -> String {
-    const ROOM: usize = 80;
-    let mut brief: String = text.chars().take(ROOM).collect();
-    if text.chars().count() > ROOM {
-        brief.push('…');
-    }
-    brief
 }

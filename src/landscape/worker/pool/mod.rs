@@ -334,7 +334,7 @@ impl<R: FnMut(WorkerEvent) -> bool + Send> Pool<R> {
                 return;
             }
             if let Some(cost) = meter.read() {
-                self.queue().report(cost);
+                self.queue().report(WorkerEvent::Cost(cost));
             }
             self.flush();
         }

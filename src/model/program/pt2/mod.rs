@@ -24,6 +24,7 @@ use super::apply;
 use super::kind::Kind;
 use super::op::Op;
 use super::{Node, Output, Program, Value};
+use crate::brief::brief;
 use crate::weights::{Layout, names};
 
 /// A program with the slots of a layout in the place of its weights.
@@ -377,8 +378,7 @@ fn label(node: &Json, target: &str) -> String {
     });
     match (place, code) {
         (Some(place), Some(code)) => {
-            let code: String = code.chars().take(60).collect();
-            format!("{} at {place} `{}`", short(target), code)
+            format!("{} at {place} `{}`", short(target), brief(code, 60))
         }
         _ => short(target).to_owned(),
     }

@@ -16,6 +16,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 pub(crate) use machine::{Machine, PickleError};
+pub(super) use rebuild::{element, number};
 pub(crate) use value::{ArrayRef, Blob, Element, Node, Opaque, TensorRef, Value};
 
 use super::source::Source;

@@ -391,7 +391,7 @@ fn unknown(name: &str, size: usize) -> Element {
 }
 
 /// Returns the element type of a storage class or a dtype of torch; `None` if it has none of its own.
-pub(super) fn element(class: &str) -> Option<Element> {
+pub(in crate::run::format) fn element(class: &str) -> Option<Element> {
     let name = class.rsplit('.').next().unwrap_or(class);
     let (name, size) = match name {
         "DoubleStorage" | "float64" | "double" => ("F64", 8),
@@ -441,14 +441,16 @@ fn numpy_element(name: &str) -> Element {
 }
 
 /// Returns one number of little-endian bytes.
-pub(crate) fn number(name: &str, bytes: &[u8]) -> Option<Value> {
+pub(in crate::run::format) fn number(name: &str, bytes: &[u8]) -> Option<Value> {
     Some(match name {
         "F64" => Value::Float(f64::from_le_bytes(bytes.try_into().ok()?)),
         "F32" => Value::Float(f64::from(f32::from_le_bytes(bytes.try_into().ok()?))),
         "I64" => Value::Int(i64::from_le_bytes(bytes.try_into().ok()?)),
         "I32" => Value::Int(i64::from(i32::from_le_bytes(bytes.try_into().ok()?))),
         "I16" => Value::Int(i64::from(i16::from_le_bytes(bytes.try_into().ok()?))),
+        "I8" => Value::Int(i64::from(i8::from_le_bytes(bytes.try_into().ok()?))),
         "U8" => Value::Int(i64::from(u8::from_le_bytes(bytes.try_into().ok()?))),
+        "BOOL" => Value::Bool(u8::from_le_bytes(bytes.try_into().ok()?) != 0),
         _ => return None,
     })
 }
