@@ -20,7 +20,7 @@ use std::time::Instant;
 
 use candle_core::{DType, Device, Tensor};
 use isoloss::landscape::{Place, Precision};
-use isoloss::model::{Datum, Kernels, Weights, recognize};
+use isoloss::model::{Datum, FusedNetwork, Weights, recognize};
 use isoloss::run::TensorInfo;
 use isoloss::weights::Layout;
 use serde_json::{Map, Value, json};
@@ -148,7 +148,7 @@ fn passes(benches: &[Bench]) -> Result<(), Box<dyn Error>> {
 
 /// A network that is ready, weights for it and a batch.
 struct Ours {
-    kernels: Kernels,
+    kernels: FusedNetwork,
     weights: Weights,
     pixels: Vec<f32>,
 }
@@ -159,7 +159,7 @@ impl Ours {
         let recognized = recognize(&layout, "auto", Some(IMAGE))?;
         let one = Tensor::zeros((1, 3, 32, 32), DType::F32, &Device::Cpu)?;
         let trace = recognized.program.trace(&layout, &[Datum::float(one)])?;
-        let kernels = Kernels::of(&recognized.program, &trace, 0).ok_or("no kernels")?;
+        let kernels = FusedNetwork::of(&recognized.program, &trace, 0).ok_or("no kernels")?;
         let flat = Tensor::from_vec(random(layout.len()), layout.len(), &Device::Cpu)?;
         Ok(Self {
             kernels,

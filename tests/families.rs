@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use candle_core::{DType, Device, Tensor};
-use isoloss::model::{Datum, Kernels, Recognized, Weights, recognize};
+use isoloss::model::{Datum, FusedNetwork, Recognized, Weights, recognize};
 use isoloss::run::{Dtype, TensorInfo};
 use isoloss::weights::Layout;
 use rand::{Rng, SeedableRng};
@@ -125,7 +125,7 @@ fn both_sources_of_a_network_give_the_same_to_the_bit(
         let images = taken(model, &images);
         let one = Datum::float(images.narrow(0, 0, 1).unwrap());
         let trace = model.program.trace(&layout, &[one]).unwrap();
-        let kernels = Kernels::of(&model.program, &trace, 0).expect("the kernels know it");
+        let kernels = FusedNetwork::of(&model.program, &trace, 0).expect("the kernels know it");
         let pixels: Vec<f32> = images.flatten_all().unwrap().to_vec1().unwrap();
         kernels.logits(&weights, &[&pixels]).unwrap()
     });

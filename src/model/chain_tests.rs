@@ -149,7 +149,7 @@ fn chains_have_the_logits_of_pytorch_and_of_the_exported_program(
     // The kernels are optional: where they know such a program, they give the same.
     let one = Datum::float(taken(&known, &case.images).narrow(0, 0, 1).unwrap());
     let trace = known.program.trace(&Arc::new(case.layout.clone()), &[one]);
-    if let Some(kernels) = kernels::Kernels::of(&known.program, &trace.unwrap(), 0) {
+    if let Some(kernels) = fused::FusedNetwork::of(&known.program, &trace.unwrap(), 0) {
         let pixels: Vec<f32> = case.images.flatten_all().unwrap().to_vec1().unwrap();
         let logits = kernels.logits(&case.weights, &[&pixels]).unwrap();
         let expected: Vec<f32> = case.logits.flatten_all().unwrap().to_vec1().unwrap();

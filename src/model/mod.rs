@@ -2,7 +2,8 @@
 
 pub mod activation;
 pub mod arrangement;
-pub mod kernels;
+mod fused;
+mod kernels;
 mod known;
 pub mod ops;
 pub mod program;
@@ -11,7 +12,7 @@ mod weights;
 
 pub use activation::Activation;
 pub use arrangement::{Arrangement, Pooling};
-pub use kernels::Kernels;
+pub use fused::FusedNetwork;
 pub(crate) use kernels::simd::Level;
 pub use ops::ConvWindow;
 pub use program::datum::{Datum, FloatPlace};

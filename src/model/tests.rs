@@ -75,11 +75,11 @@ pub(super) fn taken(model: &Recognized, images: &Tensor) -> Tensor {
 }
 
 /// Returns the kernels of a model for such images.
-pub(super) fn kernels(model: &Recognized, layout: &Layout, images: &Tensor) -> kernels::Kernels {
+pub(super) fn kernels(model: &Recognized, layout: &Layout, images: &Tensor) -> fused::FusedNetwork {
     let one = taken(model, images).narrow(0, 0, 1).unwrap();
     let layout = Arc::new(layout.clone());
     let trace = model.program.trace(&layout, &[Datum::float(one)]);
-    kernels::Kernels::of(&model.program, &trace.unwrap(), 0).unwrap()
+    fused::FusedNetwork::of(&model.program, &trace.unwrap(), 0).unwrap()
 }
 
 fn largest(t: &Tensor) -> f32 {

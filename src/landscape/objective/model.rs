@@ -8,7 +8,7 @@ use rayon::prelude::*;
 
 use crate::data::Dataset;
 use crate::loss::{Criterion, Score, Totals};
-use crate::model::{Cost, Kernels, Recognized, Weights};
+use crate::model::{Cost, FusedNetwork, Recognized, Weights};
 use crate::weights::{BatchNorm, Layout, Plane};
 
 use super::super::LandscapeError;
@@ -38,7 +38,7 @@ type FirstLayer = Arc<[Vec<f32>; 3]>;
 pub struct ModelObjective {
     forward: Forward,
     /// On the CPU, where they know all of the network's layers.
-    kernels: Option<Arc<Kernels>>,
+    kernels: Option<Arc<FusedNetwork>>,
     /// Results of the first layer at the three rows of the plane that was measured on last.
     first: Mutex<Option<(TensorId, FirstLayer)>>,
     layout: Arc<Layout>,
@@ -76,7 +76,7 @@ impl ModelObjective {
         let dims = trace.dims(program, output).unwrap_or_default();
         source.check(&recognized.name, dims, &batches)?;
         let kernels = (device.is_cpu() && compute.precision.dtype() == candle_core::DType::F32)
-            .then(|| Kernels::of(program, &trace, forward.output));
+            .then(|| FusedNetwork::of(program, &trace, forward.output));
         Self::of(
             forward,
             kernels.flatten().map(Arc::new),
@@ -88,7 +88,7 @@ impl ModelObjective {
 
     fn of(
         forward: Forward,
-        kernels: Option<Arc<Kernels>>,
+        kernels: Option<Arc<FusedNetwork>>,
         layout: Arc<Layout>,
         device: Device,
         batches: &[Batch],
@@ -400,7 +400,7 @@ impl ModelObjective {
     /// combination (docs/math.md 1), and for an MLP this layer is most of the work.
     fn first_layer(
         &self,
-        kernels: &Kernels,
+        kernels: &FusedNetwork,
         plane: &DevicePlane,
     ) -> Result<Option<FirstLayer>, LandscapeError> {
         if !kernels.begins_linear() {

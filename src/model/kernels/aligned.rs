@@ -8,7 +8,7 @@ const LINE: usize = 64;
 
 /// Numbers that begin at the start of a cache line. Memory grows and is kept.
 #[derive(Debug, Default)]
-pub(super) struct Aligned {
+pub(in crate::model) struct Aligned {
     memory: Vec<f32>,
     first: usize,
     len: usize,
@@ -16,7 +16,7 @@ pub(super) struct Aligned {
 
 impl Aligned {
     /// Makes it `len` numbers long. Where it has to grow, all of them are zero then; else they stay.
-    pub(super) fn resize(&mut self, len: usize) {
+    pub(in crate::model) fn resize(&mut self, len: usize) {
         if self.first + len > self.memory.len() {
             self.memory = vec![0.0; len + LINE / size_of::<f32>() - 1];
             // Where the start of a line is unknown, any place will do.
@@ -27,7 +27,7 @@ impl Aligned {
     }
 
     /// Makes it at least `len` numbers long, and returns the first of them.
-    pub(super) fn at_least(&mut self, len: usize) -> &mut [f32] {
+    pub(in crate::model) fn at_least(&mut self, len: usize) -> &mut [f32] {
         self.resize(self.len.max(len));
         &mut self[..len]
     }

@@ -3,42 +3,42 @@
 
 /// Extents of an image value in the arena: (blocks, rows, columns, lanes).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Blocked {
-    pub(super) channels: usize,
-    pub(super) height: usize,
-    pub(super) width: usize,
+pub(in crate::model) struct Blocked {
+    pub(in crate::model) channels: usize,
+    pub(in crate::model) height: usize,
+    pub(in crate::model) width: usize,
     /// Width of the frame.
-    pub(super) halo: usize,
+    pub(in crate::model) halo: usize,
     /// Channels of a block.
-    pub(super) lanes: usize,
+    pub(in crate::model) lanes: usize,
 }
 
 impl Blocked {
-    pub(super) fn blocks(&self) -> usize {
+    pub(in crate::model) fn blocks(&self) -> usize {
         self.channels.div_ceil(self.lanes)
     }
 
     /// Returns the stride from a row to the next.
-    pub(super) fn row(&self) -> usize {
+    pub(in crate::model) fn row(&self) -> usize {
         (self.width + 2 * self.halo) * self.lanes
     }
 
     /// Returns the stride from a block to the next.
-    pub(super) fn block(&self) -> usize {
+    pub(in crate::model) fn block(&self) -> usize {
         (self.height + 2 * self.halo) * self.row()
     }
 
-    pub(super) fn len(&self) -> usize {
+    pub(in crate::model) fn len(&self) -> usize {
         self.blocks() * self.block()
     }
 
     /// Returns the offset of pixel (row, column) of the first block.
-    pub(super) fn pixel(&self, row: usize, column: usize) -> usize {
+    pub(in crate::model) fn pixel(&self, row: usize, column: usize) -> usize {
         (row + self.halo) * self.row() + (column + self.halo) * self.lanes
     }
 
     /// Returns the offset of one number.
-    pub(super) fn place(&self, channel: usize, row: usize, column: usize) -> usize {
+    pub(in crate::model) fn place(&self, channel: usize, row: usize, column: usize) -> usize {
         channel / self.lanes * self.block() + self.pixel(row, column) + channel % self.lanes
     }
 }

@@ -8,26 +8,27 @@ use std::ops::Range;
 
 use pulp::{Simd, WithSimd};
 
+use super::aligned::Aligned;
 use super::blocked::Blocked;
 use super::pooling::Image;
 use super::simd::{Level, Rectifier};
 
 /// A convolution, as far as it does not change with the weights.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Shape {
-    pub(super) input: Blocked,
-    pub(super) output: Blocked,
+pub(in crate::model) struct Shape {
+    pub(in crate::model) input: Blocked,
+    pub(in crate::model) output: Blocked,
     /// Width of the square kernel.
-    pub(super) kernel: usize,
+    pub(in crate::model) kernel: usize,
     /// 1 or 2.
-    pub(super) stride: usize,
-    pub(super) padding: usize,
-    pub(super) rectifier: Rectifier,
+    pub(in crate::model) stride: usize,
+    pub(in crate::model) padding: usize,
+    pub(in crate::model) rectifier: Rectifier,
 }
 
 impl Shape {
     /// Returns the weights of one block of output channels: (input blocks, k, k, lanes in, lanes out).
-    pub(super) fn weights_per_block(&self) -> usize {
+    pub(in crate::model) fn weights_per_block(&self) -> usize {
         let lanes = self.input.lanes;
         self.input.blocks() * self.kernel * self.kernel * lanes * lanes
     }
@@ -35,20 +36,20 @@ impl Shape {
 
 /// One convolution of some images.
 #[derive(Clone, Copy)]
-pub(super) struct Conv<'a> {
-    pub(super) shape: &'a Shape,
+pub(in crate::model) struct Conv<'a> {
+    pub(in crate::model) shape: &'a Shape,
     /// Images, one after another.
-    pub(super) x: &'a [f32],
+    pub(in crate::model) x: &'a [f32],
     /// (output blocks, input blocks, k, k, lanes in, lanes out).
-    pub(super) weights: &'a [f32],
+    pub(in crate::model) weights: &'a [f32],
     /// (output blocks, lanes).
-    pub(super) bias: &'a [f32],
+    pub(in crate::model) bias: &'a [f32],
     /// The numbers that are added to the sums before the ReLU, of all images.
-    pub(super) residual: Option<Image<'a>>,
+    pub(in crate::model) residual: Option<Image<'a>>,
 }
 
 impl Conv<'_> {
-    pub(super) fn images(&self) -> usize {
+    pub(in crate::model) fn images(&self) -> usize {
         self.x.len() / self.shape.input.len()
     }
 
@@ -66,7 +67,7 @@ impl Conv<'_> {
     }
 
     /// Writes the results' pixels; their frames stay as they are.
-    pub(super) fn run(&self, level: Level, y: &mut [f32]) {
+    pub(in crate::model) fn run(&self, level: Level, y: &mut [f32]) {
         level.run(Whole { conv: self, y });
     }
 }
@@ -213,4 +214,26 @@ fn strip<S: Simd, const P: usize, const V: usize, const STRIDE: usize>(
         }
     }
     *sums = acc;
+}
+
+/// Lays the kernels of O outputs, each (I, k, k) and times its scale, as (output blocks, input blocks, k, k, lanes in,
+/// lanes out).
+pub(in crate::model) fn lay_kernels<'a>(
+    kernels: impl Iterator<Item = (&'a [f32], f32)>,
+    [outputs, inputs, taps]: [usize; 3],
+    lanes: usize,
+    to: &mut Aligned,
+) {
+    let blocks = inputs.div_ceil(lanes);
+    to.resize(outputs.div_ceil(lanes) * blocks * taps * lanes * lanes);
+    to.fill(0.0);
+    for (output, (kernel, scale)) in kernels.enumerate() {
+        let block = output / lanes * blocks;
+        for (input, kernel) in kernel.chunks(taps).enumerate() {
+            let first = (block + input / lanes) * taps * lanes + input % lanes;
+            for (tap, weight) in kernel.iter().enumerate() {
+                to[(first + tap * lanes) * lanes + output % lanes] = weight * scale;
+            }
+        }
+    }
 }

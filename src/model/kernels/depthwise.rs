@@ -6,7 +6,7 @@ use super::conv::Conv;
 use super::simd::Level;
 
 /// Writes the results' pixels; their frames stay as they are. Weights are (blocks, k, k, lanes).
-pub(super) fn run(conv: &Conv<'_>, level: Level, y: &mut [f32]) {
+pub(in crate::model) fn run(conv: &Conv<'_>, level: Level, y: &mut [f32]) {
     level.run(Whole { conv, y });
 }
 

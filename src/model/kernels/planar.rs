@@ -7,8 +7,7 @@ use pulp::{Simd, WithSimd};
 
 use super::aligned::Aligned;
 use super::blocked::Blocked;
-use super::conv::{Conv, Shape};
-use super::pack;
+use super::conv::{self, Conv, Shape};
 use super::pooling::{self, Image};
 use super::simd::{Level, Rectifier};
 
@@ -81,7 +80,7 @@ impl Planar {
         let kernels = kernels
             .chunks(self.inputs * taps)
             .map(|kernel| (kernel, 1.0));
-        pack::lay_kernels(
+        conv::lay_kernels(
             kernels,
             [self.outputs, self.inputs, taps],
             lanes,

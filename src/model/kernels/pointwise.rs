@@ -7,7 +7,7 @@ use super::conv::Conv;
 use super::simd::Level;
 
 /// Writes the results' pixels; their frames stay as they are. Weights are those of [`Conv`].
-pub(super) fn run(conv: &Conv<'_>, level: Level, y: &mut [f32]) {
+pub(in crate::model) fn run(conv: &Conv<'_>, level: Level, y: &mut [f32]) {
     let (input, output) = (conv.shape.input, conv.shape.output);
     let mut places = Vec::with_capacity(conv.images() * output.height * output.width);
     for n in 0..conv.images() {

@@ -9,14 +9,14 @@ use crate::model::ops::Pool;
 
 /// A blocked image, or some of them one after another, with its extents.
 #[derive(Clone, Copy)]
-pub(super) struct Image<'a> {
-    pub(super) at: Blocked,
-    pub(super) values: &'a [f32],
+pub(in crate::model) struct Image<'a> {
+    pub(in crate::model) at: Blocked,
+    pub(in crate::model) values: &'a [f32],
 }
 
 impl Image<'_> {
     /// Returns one of some images.
-    pub(super) fn nth(&self, n: usize) -> Self {
+    pub(in crate::model) fn nth(&self, n: usize) -> Self {
         Self {
             values: &self.values[n * self.at.len()..][..self.at.len()],
             ..*self
@@ -25,17 +25,17 @@ impl Image<'_> {
 }
 
 /// Largest value (NaN counts as the largest), or mean, of each window.
-pub(super) struct Windows<'a> {
-    pub(super) level: Level,
-    pub(super) pool: Pool,
-    pub(super) mean: bool,
-    pub(super) from: Image<'a>,
-    pub(super) to: Blocked,
+pub(in crate::model) struct Windows<'a> {
+    pub(in crate::model) level: Level,
+    pub(in crate::model) pool: Pool,
+    pub(in crate::model) mean: bool,
+    pub(in crate::model) from: Image<'a>,
+    pub(in crate::model) to: Blocked,
 }
 
 impl Windows<'_> {
     /// Writes the result's pixels.
-    pub(super) fn run(&self, y: &mut [f32]) {
+    pub(in crate::model) fn run(&self, y: &mut [f32]) {
         self.level.run(Pooling { windows: self, y });
     }
 }
@@ -98,20 +98,20 @@ impl WithSimd for Pooling<'_, '_> {
 }
 
 /// Batch norm of its own, and ReLU: scale and shift of every channel.
-pub(super) struct Norm<'a> {
-    pub(super) level: Level,
-    pub(super) from: Image<'a>,
-    pub(super) to: Blocked,
+pub(in crate::model) struct Norm<'a> {
+    pub(in crate::model) level: Level,
+    pub(in crate::model) from: Image<'a>,
+    pub(in crate::model) to: Blocked,
     /// (blocks, lanes).
-    pub(super) scale: &'a [f32],
+    pub(in crate::model) scale: &'a [f32],
     /// (blocks, lanes).
-    pub(super) shift: &'a [f32],
-    pub(super) rectifier: Rectifier,
+    pub(in crate::model) shift: &'a [f32],
+    pub(in crate::model) rectifier: Rectifier,
 }
 
 impl Norm<'_> {
     /// Writes the result's pixels.
-    pub(super) fn run(&self, y: &mut [f32]) {
+    pub(in crate::model) fn run(&self, y: &mut [f32]) {
         self.level.run(Scaling { norm: self, y });
     }
 }
@@ -148,7 +148,7 @@ impl WithSimd for Scaling<'_, '_> {
 }
 
 /// Takes the mean over the image of each channel.
-pub(super) fn global_average(from: Image, means: &mut [f32]) {
+pub(in crate::model) fn global_average(from: Image, means: &mut [f32]) {
     let at = from.at;
     for (channel, mean) in means.iter_mut().enumerate() {
         let rows = (0..at.height).map(|row| {
@@ -161,7 +161,7 @@ pub(super) fn global_average(from: Image, means: &mut [f32]) {
 }
 
 /// Lays channels, rows and columns in this order, without blocks and frame.
-pub(super) fn flatten(from: Image, vector: &mut [f32]) {
+pub(in crate::model) fn flatten(from: Image, vector: &mut [f32]) {
     let at = from.at;
     for (line, out) in vector.chunks_exact_mut(at.width).enumerate() {
         let first = at.place(line / at.height, line % at.height, 0);
@@ -171,7 +171,7 @@ pub(super) fn flatten(from: Image, vector: &mut [f32]) {
 }
 
 /// Does the opposite of [`flatten`].
-pub(super) fn block(image: &[f32], to: Blocked, y: &mut [f32]) {
+pub(in crate::model) fn block(image: &[f32], to: Blocked, y: &mut [f32]) {
     for (line, row) in image.chunks_exact(to.width).enumerate() {
         let first = to.place(line / to.height, line % to.height, 0);
         let out = y[first..].iter_mut().step_by(to.lanes);
@@ -180,7 +180,13 @@ pub(super) fn block(image: &[f32], to: Blocked, y: &mut [f32]) {
 }
 
 /// Copies every `stride`-th pixel to the channels from `first` on.
-pub(super) fn place(from: Image, stride: usize, first: usize, to: Blocked, y: &mut [f32]) {
+pub(in crate::model) fn place(
+    from: Image,
+    stride: usize,
+    first: usize,
+    to: Blocked,
+    y: &mut [f32],
+) {
     let lanes = to.lanes;
     for row in 0..to.height {
         for channel in 0..from.at.channels {

@@ -90,7 +90,7 @@ pub(in crate::model) enum Rectifier {
 
 impl Rectifier {
     #[inline(always)]
-    pub(super) fn apply<S: Simd>(self, simd: S, x: S::f32s) -> S::f32s {
+    pub(in crate::model) fn apply<S: Simd>(self, simd: S, x: S::f32s) -> S::f32s {
         let zero = simd.splat_f32s(0.0);
         let positive = || simd.select_f32s(simd.less_than_or_equal_f32s(x, zero), zero, x);
         match self {
@@ -104,7 +104,7 @@ impl Rectifier {
     }
 
     /// Returns the same of one number.
-    pub(super) fn of(self, x: f32) -> f32 {
+    pub(in crate::model) fn of(self, x: f32) -> f32 {
         let positive = if x <= 0.0 { 0.0 } else { x };
         match self {
             Self::Off => x,

@@ -17,6 +17,7 @@ pub mod op;
 pub mod output_function;
 pub mod pt2;
 pub mod run;
+mod scope;
 pub mod trace;
 
 use std::sync::Arc;

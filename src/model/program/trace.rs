@@ -6,7 +6,7 @@ use candle_core::{DType, Device, Result};
 
 use super::datum::{Datum, FloatPlace};
 use super::op::Op;
-use super::run::Scope;
+use super::scope::Scope;
 use super::{Node, Program, Value};
 use crate::model::Weights;
 use crate::weights::Layout;

@@ -17,7 +17,7 @@ use pulp::{Simd, WithSimd};
 
 use self::products::{GROUP, Products};
 use self::transforms::{of_pixels, of_products};
-pub(super) use self::weights::OfBlock;
+pub(in crate::model) use self::weights::OfBlock;
 use super::aligned::Aligned;
 use super::conv::{Conv, Shape};
 use super::simd::Level;
@@ -30,7 +30,7 @@ const GROUPS: [usize; 2] = [2, 16];
 
 /// The number of pixels that a tile gives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Tile {
+pub(in crate::model) enum Tile {
     /// 2×2.
     Two,
     /// 4×4.
@@ -40,7 +40,7 @@ pub(super) enum Tile {
 impl Tile {
     /// Returns the way that costs least for a convolution of a network of `depth` convolutions; `None` if the sum over
     /// taps does.
-    pub(super) fn cheapest(shape: &Shape, depth: usize) -> Option<Self> {
+    pub(in crate::model) fn cheapest(shape: &Shape, depth: usize) -> Option<Self> {
         if (shape.kernel, shape.stride) != (3, 1) {
             return None;
         }
@@ -57,7 +57,7 @@ impl Tile {
     }
 
     /// Returns the products that one tile takes for a pair of channels.
-    pub(super) const fn products(self) -> usize {
+    pub(in crate::model) const fn products(self) -> usize {
         match self {
             Self::Two => 16,
             Self::Four => 36,
@@ -83,13 +83,19 @@ impl Tile {
 
 /// Tiles on both sides of the products, (groups, places, `stride_of`, lanes); memory that is kept.
 #[derive(Debug, Default)]
-pub(super) struct Scratch {
+pub(in crate::model) struct Scratch {
     inputs: Aligned,
     outputs: Aligned,
 }
 
 /// Runs the convolution, with weights (output blocks, products, inputs, lanes).
-pub(super) fn run(conv: &Conv, tile: Tile, level: Level, scratch: &mut Scratch, y: &mut [f32]) {
+pub(in crate::model) fn run(
+    conv: &Conv,
+    tile: Tile,
+    level: Level,
+    scratch: &mut Scratch,
+    y: &mut [f32],
+) {
     match tile {
         Tile::Two => Tiles::<2, 4> { conv }.run(level, scratch, y),
         Tile::Four => Tiles::<4, 6> { conv }.run(level, scratch, y),

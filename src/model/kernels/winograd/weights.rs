@@ -9,14 +9,14 @@ use super::{Line, column};
 const WIDEST: usize = 16;
 
 /// The kernels of one block of output channels, for tiles that read N×N pixels.
-pub(in super::super) struct OfBlock<'a, const N: usize> {
+pub(in crate::model) struct OfBlock<'a, const N: usize> {
     /// (outputs, inputs); at most as many outputs as there are lanes.
-    pub(in super::super) kernels: &'a [[f32; 9]],
-    pub(in super::super) inputs: usize,
+    pub(in crate::model) kernels: &'a [[f32; 9]],
+    pub(in crate::model) inputs: usize,
     /// Factors of the outputs.
-    pub(in super::super) scale: &'a [f32],
+    pub(in crate::model) scale: &'a [f32],
     /// (products, inputs, lanes).
-    pub(in super::super) to: &'a mut [f32],
+    pub(in crate::model) to: &'a mut [f32],
 }
 
 impl<const N: usize> WithSimd for OfBlock<'_, N> {

@@ -22,7 +22,7 @@ use candle_core::{Result, Tensor, bail};
 
 use super::datum::Datum;
 use super::op::Op;
-use super::run::Scope;
+use super::scope::Scope;
 
 /// The operands of one operation.
 pub(super) struct Operands<'a> {

@@ -5,8 +5,8 @@
 
 use std::ops::Range;
 
-use super::blocked::Blocked;
 use super::steps::{Features, Step};
+use crate::model::kernels::blocked::Blocked;
 
 /// Images that go through a step together, at most.
 const MOST: usize = 64;
@@ -105,9 +105,9 @@ mod tests {
     #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
     use super::*;
-    use crate::model::kernels::layers;
+    use crate::model::fused::layers;
+    use crate::model::fused::steps::Way;
     use crate::model::kernels::simd::Rectifier;
-    use crate::model::kernels::steps::Way;
     use crate::model::kernels::{conv, winograd};
 
     const fn image(channels: usize, width: usize) -> Blocked {

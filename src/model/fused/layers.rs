@@ -1,6 +1,6 @@
 //! From a program to the layers that the kernels know, each of which takes values that stand before it.
 
-use super::simd::Rectifier;
+use crate::model::kernels::simd::Rectifier;
 use crate::model::ops::Pool;
 use crate::model::program::kind::Kind;
 use crate::model::program::op::{

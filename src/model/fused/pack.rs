@@ -3,13 +3,14 @@
 use candle_core::{CpuStorage, Layout, Result, Storage, bail};
 use rayon::prelude::*;
 
-use super::aligned::Aligned;
-use super::dense;
 use super::layers;
-use super::simd::Level;
-use super::steps::{Dense, Plan, Step, Way};
-use super::winograd::{self, Tile};
+use super::plan::{Dense, Plan};
+use super::steps::{Step, Way};
 use crate::model::Weights;
+use crate::model::kernels::aligned::Aligned;
+use crate::model::kernels::simd::Level;
+use crate::model::kernels::winograd::{self, Tile};
+use crate::model::kernels::{conv, dense};
 
 /// The packed weights of every step and of every layer of the head.
 #[derive(Debug, Default)]
@@ -106,28 +107,6 @@ fn padded(values: &[f32], lanes: usize, out: &mut Aligned) {
     rest.fill(0.0);
 }
 
-/// Lays the kernels of O outputs, each (I, k, k) and times its scale, as (output blocks, input blocks, k, k, lanes in,
-/// lanes out).
-pub(super) fn lay_kernels<'a>(
-    kernels: impl Iterator<Item = (&'a [f32], f32)>,
-    [outputs, inputs, taps]: [usize; 3],
-    lanes: usize,
-    to: &mut Aligned,
-) {
-    let blocks = inputs.div_ceil(lanes);
-    to.resize(outputs.div_ceil(lanes) * blocks * taps * lanes * lanes);
-    to.fill(0.0);
-    for (output, (kernel, scale)) in kernels.enumerate() {
-        let block = output / lanes * blocks;
-        for (input, kernel) in kernel.chunks(taps).enumerate() {
-            let first = (block + input / lanes) * taps * lanes + input % lanes;
-            for (tap, weight) in kernel.iter().enumerate() {
-                to[(first + tap * lanes) * lanes + output % lanes] = weight * scale;
-            }
-        }
-    }
-}
-
 impl Pair {
     /// Packs (O, I, k, k) to (output blocks, input blocks, k, k, lanes in, lanes out).
     fn conv(&mut self, conv: &layers::Conv, weights: &Weights, lanes: usize) -> Result<()> {
@@ -139,7 +118,7 @@ impl Pair {
         let taps = conv.kernel * conv.kernel;
         let kernels = kernel.chunks(conv.inputs * taps).zip(scale);
         let sizes = [conv.outputs, conv.inputs, taps];
-        lay_kernels(kernels, sizes, lanes, &mut self.weights);
+        conv::lay_kernels(kernels, sizes, lanes, &mut self.weights);
         Ok(())
     }
 

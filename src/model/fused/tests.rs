@@ -20,7 +20,7 @@ use crate::weights::Layout;
 struct Sketch {
     image: [usize; 3],
     widths: [usize; 2],
-    /// Kernels of the first two convolutions.
+    /// FusedNetwork of the first two convolutions.
     kernels: [usize; 2],
     stride: usize,
     /// No shortcut, the one without parameters, or a projection.
@@ -290,12 +290,12 @@ fn network(sketch: &Sketch) -> (Program, Slots) {
     net.finish(logits)
 }
 
-fn kernels(program: &Program, weights: &Weights, sample: &[usize], level: Level) -> Kernels {
+fn kernels(program: &Program, weights: &Weights, sample: &[usize], level: Level) -> FusedNetwork {
     let one: Vec<usize> = std::iter::once(1).chain(sample.iter().copied()).collect();
     let one = Tensor::zeros(one, candle_core::DType::F32, &Device::Cpu).unwrap();
     let trace = program.trace(&weights.layout, &[Datum::float(one)]);
     let layers = Layers::of(program, &trace.unwrap(), 0).unwrap();
-    Kernels::at_level(&layers, level).unwrap()
+    FusedNetwork::at_level(&layers, level).unwrap()
 }
 
 fn by_candle(program: &Program, weights: &Weights, x: Tensor) -> Vec<f32> {
