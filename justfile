@@ -5,7 +5,7 @@ export CARGO_TERM_COLOR := "always"
 _list:
     @just --list
 
-# Formatting and lints, as CI asks them.
+# Formatting, lints and documentation, as CI asks them.
 check:
     cargo fmt --check
     cargo clippy --release --all-targets -- -D warnings

@@ -1,4 +1,4 @@
-//! Prints the screen of a real run as text, once all of its surface is measured; the picture of the README:
+//! Prints the screen of a real run as text, once all of its surface is measured:
 //! `cargo run --release --example screen_of_a_run -- tests/fixtures/digits-run digits 100 34`.
 //!
 //! Arguments: the run, the data, width and height in characters.

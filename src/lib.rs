@@ -43,7 +43,8 @@
 //!
 //! Rules, kept by `tests/architecture.rs`:
 //! - `tui` and `report` know the rooms before them; none of these knows `tui`, `report` or `cli`.
-//! - `run`, `weights` and `plot` do not know candle; it enters in `model`, `loss` and `landscape`.
+//! - `run`, `weights` and `plot` do not know candle; it enters in `model`, `loss`, `landscape` and
+//!   `demo`.
 //! - tokio lives in `session` (a channel), `tui` (the loop) and `cli`.
 //! - A device is always an argument. Randomness is always a seed that the output names.
 

@@ -44,6 +44,23 @@ fn the_reference_is_what_the_program_says() {
 }
 
 #[test]
+fn the_reference_has_the_table_of_keys() {
+    let table = isoloss::tui::Keymap::default().markdown();
+    let reference = fs::read_to_string(root().join("docs/reference.md")).unwrap();
+    assert!(reference.contains(&table), "the reference needs\n{table}");
+}
+
+#[test]
+fn the_readme_names_the_commands_of_ci() {
+    let readme = fs::read_to_string(root().join("README.md")).unwrap();
+    let ci = fs::read_to_string(root().join(".ci/run")).unwrap();
+    for command in ["cargo run --release -- demo", "cargo test --release"] {
+        assert!(readme.contains(command));
+    }
+    assert!(ci.contains("cargo test --release"));
+}
+
+#[test]
 fn the_readme_is_short() {
     let length = fs::metadata(root().join("README.md")).unwrap().len();
     assert!(length <= 10_000, "{length} bytes");
@@ -133,7 +150,7 @@ fn code_cites_documents_that_are_there() {
 #[test]
 fn definitions_are_numbered() {
     let math = fs::read_to_string(root().join("docs/math.md")).unwrap();
-    for number in 1..=12 {
+    for number in 1..=13 {
         assert!(math.contains(&format!("\n## {number}. ")), "{number}");
     }
 }

@@ -181,7 +181,7 @@ fn every_view_has_a_command_that_runs() {
         Action::ShowSlices,
         Action::ShowPath,
         Action::ShowWeights,
-        Action::ShowSurface,
+        Action::ShowRelief,
     ] {
         let mut actions = vec![view];
         // As many turns of `d` as a view has anything for.

@@ -56,7 +56,7 @@ impl RunCache {
         }
     }
 
-    /// Returns what is kept, in order of arrival.
+    /// Returns the kept records, in order of arrival.
     #[must_use]
     pub fn records(&self) -> &[KeptRecord] {
         &self.records

@@ -39,7 +39,7 @@ pub(super) struct HostingOptions {
 }
 
 impl HostingOptions {
-    /// Returns how the workers of runs are started, with another budget than is usual where the user named one.
+    /// Returns the settings by which the workers of runs are started, with another budget than is usual where the user named one.
     ///
     /// # Errors
     /// Options do not belong together, or the program does not find itself.

@@ -213,7 +213,7 @@ pub(super) fn is_another_copy() -> anyhow::Result<bool> {
     Ok(true)
 }
 
-/// Returns what to write instead where several copies were started.
+/// Returns the command to write instead where several copies were started.
 fn copies(variable: impl Fn(&str) -> Option<String>) -> Option<String> {
     let number = |name: &str| variable(name)?.parse::<usize>().ok();
     let srun = number("SLURM_STEP_NUM_TASKS").filter(|_| variable("SLURM_PROCID").is_some());

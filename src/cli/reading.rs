@@ -115,7 +115,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_answer_is_auto_or_a_word_that_its_name_is() {
+    fn an_answer_is_auto_or_the_name_of_a_value() {
         assert_eq!("auto".parse(), Ok(Answer::<Activation>(None)));
         for activation in Activation::ALL {
             assert_eq!(activation.name().parse(), Ok(Answer(Some(activation))));

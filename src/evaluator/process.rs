@@ -154,7 +154,7 @@ impl Process {
         self.child.id()
     }
 
-    /// Returns how it has ended; `None` if it has not.
+    /// Returns its exit status; `None` if it has not ended.
     pub(crate) fn status(&mut self) -> Option<ExitStatus> {
         self.child.try_wait().ok().flatten()
     }

@@ -186,7 +186,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_a_number_stays_so_and_large_numbers_give_no_such() {
+    fn nan_stays_nan_and_large_numbers_stay_finite() {
         let x = Tensor::new(&[f32::NAN, 200.0, -200.0, 0.0], &Device::Cpu).unwrap();
         for activation in Activation::ALL {
             let x = Var::from_tensor(&x.to_dtype(DType::F32).unwrap()).unwrap();

@@ -169,7 +169,7 @@ pub fn program_file(model: &str) -> Option<&Path> {
     (is_pt2 || path.is_file()).then_some(path)
 }
 
-/// Returns what an exported program takes, whatever the weights, and a known model of ids; `None` for another known
+/// Returns the arguments of an exported program, whatever the weights, and of a known model of ids; `None` for another known
 /// architecture, which takes images or a table, and `auto`.
 ///
 /// # Errors

@@ -9,8 +9,8 @@ pub struct Tick {
     pub label: String,
 }
 
-/// Ticks at multiples of 1, 2 or 5 times a power of ten, at most `most` of them, within the range.
-/// None for a range that is empty or not finite.
+/// Returns ticks at multiples of 1, 2 or 5 times a power of ten, at most `most` of them, within the range; empty
+/// for a range that is empty or not finite.
 #[must_use]
 pub fn ticks(min: f64, max: f64, most: usize) -> Vec<Tick> {
     let Some(step) = step(max - min, most) else {

@@ -33,7 +33,7 @@ pub(super) fn draw(figures: &[Figure], size: [usize; 2], marker: Marker) -> Vec<
 }
 
 /// Lets textplots draw. It is told dots, not values: it reckons with 32 bits, draws at the edge what lies beyond it
-/// or is not a number, and divides by the length of a range.
+/// or is NaN, and divides by the length of a range.
 fn braille(figures: &[Figure], [width, height]: [usize; 2]) -> Vec<Symbol> {
     let grid = Dots::new([width, height]);
     let points = figures.iter().filter_map(|figure| match figure {

@@ -164,7 +164,7 @@ impl Levels {
     }
 
     /// Returns the lowest loss in sight as it is printed: with digits enough to tell it from the lowest
-    /// level. None where no loss is in sight.
+    /// level. `None` if no loss is in sight.
     #[must_use]
     pub fn lowest_label(&self) -> Option<String> {
         let lowest = self.lowest?;

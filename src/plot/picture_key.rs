@@ -123,7 +123,7 @@ impl PictureKey {
         let Extras {
             doubts,
             drops,
-            rival,
+            second_run,
             gone,
             old_branches,
             of,
@@ -132,7 +132,7 @@ impl PictureKey {
         let key = self
             .number(uncertainty.between)
             .number(uncertainty.sampling);
-        let key = key.numbers(doubts).numbers(rival.as_flattened());
+        let key = key.numbers(doubts).numbers(second_run.as_flattened());
         let key = key.count(drops.len());
         let key = drops.iter().fold(key, |key, drop| key.count(*drop));
         let key = key.count(gone.len());

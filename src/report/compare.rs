@@ -67,7 +67,7 @@ pub struct Subject {
     /// Indices of its points at which the learning rate fell.
     pub drops: Vec<usize>,
     /// The other run's path, on a plane that both share.
-    pub rival: Vec<PathPoint>,
+    pub other: Vec<PathPoint>,
 }
 
 /// Runs or checkpoints side by side, on one range and one colour scale.
@@ -175,7 +175,7 @@ impl Subject {
             evaluations: self.grid.measured(),
             path: &self.path,
             drops: path::steps(&self.path, &self.drops),
-            other_path: Some(self.rival.as_slice()).filter(|path| !path.is_empty()),
+            other_path: Some(self.other.as_slice()).filter(|path| !path.is_empty()),
         }
     }
 }
@@ -340,16 +340,16 @@ impl CompareReport {
         let paths: Vec<_> = self
             .subjects
             .iter()
-            .map(|subject| [places(&subject.path), places(&subject.rival)])
+            .map(|subject| [places(&subject.path), places(&subject.other)])
             .collect();
         let panels: Vec<Panel<'_>> = (self.subjects.iter().zip(&paths))
-            .map(|(subject, [path, rival])| Panel {
+            .map(|(subject, [path, other])| Panel {
                 title: subject.title(),
                 scene: MapScene {
                     layers,
                     marker,
                     palette,
-                    ..scene(subject, path, rival)
+                    ..scene(subject, path, other)
                 },
             })
             .collect();
@@ -358,7 +358,7 @@ impl CompareReport {
     }
 }
 
-fn scene<'a>(subject: &'a Subject, path: &'a [[f64; 2]], rival: &'a [[f64; 2]]) -> MapScene<'a> {
+fn scene<'a>(subject: &'a Subject, path: &'a [[f64; 2]], other: &'a [[f64; 2]]) -> MapScene<'a> {
     let ends = |lines: &[f64]| [lines.first(), lines.last()].map(|e| e.copied().unwrap_or(0.0));
     MapScene {
         x: ends(subject.grid.x()),
@@ -375,7 +375,7 @@ fn scene<'a>(subject: &'a Subject, path: &'a [[f64; 2]], rival: &'a [[f64; 2]]) 
         marker: Marker::default(),
         palette: None,
         extras: Extras {
-            rival,
+            second_run: other,
             drops: &subject.drops,
             ..Extras::default()
         },

@@ -19,7 +19,7 @@ pub fn changes(before: &Snapshot, after: &Snapshot) -> Vec<String> {
     events.filter_map(Event::line).collect()
 }
 
-/// Returns what went wrong in `after`, in the words of `changes`: for those who see only pictures.
+/// Returns the failures in `after`, in the words of `changes`: for those who see only pictures.
 #[must_use]
 pub fn troubles(before: &Snapshot, after: &Snapshot) -> Vec<String> {
     let mut events: Vec<Event> = found(before, after);

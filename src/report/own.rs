@@ -279,7 +279,7 @@ fn is_text(text: &str) -> bool {
     })
 }
 
-/// Tells that a whole line is as a pattern has it.
+/// Returns true if a whole line matches a pattern.
 fn fits(line: &str, pattern: &str) -> bool {
     let mut pieces = pattern.split('*');
     let Some(mut rest) = pieces.next().and_then(|piece| after(line, piece)) else {

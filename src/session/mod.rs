@@ -123,8 +123,8 @@ impl Session {
             store: options.hosting.store.clone(),
         };
         start("reader", inputs.clone(), move |inputs| {
-            reader::serve(reading, &changes, |reading| {
-                inputs.send(Input::Reading(reading)).is_ok()
+            reader::serve(reading, &changes, |event| {
+                inputs.send(Input::Reader(event)).is_ok()
             });
         })?;
         let setup = options.setup.clone();
@@ -134,8 +134,8 @@ impl Session {
         let children = has_children.then_some(ended);
         start("worker pool", inputs.clone(), move |inputs| {
             let _alive: Sender<()> = alive;
-            worker::serve(&setup, &hosting, &requests, |report| {
-                inputs.send(Input::Report(report)).is_ok()
+            worker::serve(&setup, &hosting, &requests, |event| {
+                inputs.send(Input::Worker(event)).is_ok()
             });
         })?;
         let conductor = Conductor::new(options, watcher, to_reader, to_workers, publish);
@@ -171,7 +171,7 @@ fn start_scanner(options: &Options, inputs: Sender<Input>) -> std::io::Result<Wa
     })
 }
 
-/// Starts a named worker. Its panic is caught and reported: the session lives on without it.
+/// Starts a named thread. Its panic is caught and reported: the session lives on without it.
 fn start(
     name: &'static str,
     inputs: Sender<Input>,
@@ -203,8 +203,8 @@ pub fn size_in_words(bytes: u64) -> String {
 const SAMPLES_OF_EVALUATOR: &str = "the evaluator's";
 
 /// Returns the workers' finding about their samples, as the screen shows it.
-fn data_finding(setup: &Setup, report: &WorkerEvent) -> Option<Finding<DataLine>> {
-    match (report, &setup.data) {
+fn data_finding(setup: &Setup, event: &WorkerEvent) -> Option<Finding<DataLine>> {
+    match (event, &setup.data) {
         (
             WorkerEvent::Data {
                 split,

@@ -207,7 +207,7 @@ impl Pictures {
         }
     }
 
-    /// Returns how much is measured, in samples: a point counts as many as it is measured on.
+    /// Returns the amount that is measured, in samples: a point counts as many as it is measured on.
     #[must_use]
     pub fn done(&self) -> usize {
         let [first, everywhere, all] = self.costs();
@@ -216,7 +216,7 @@ impl Pictures {
             + all * self.full.measured()
     }
 
-    /// Returns how much is still to come, likewise, as far as is known from the pictures as they are shown.
+    /// Returns the amount that is still to come, likewise, as far as is known from the pictures as they are shown.
     #[must_use]
     pub fn left(&self, shown: &Shown) -> usize {
         if self.surface.x().is_empty() {

@@ -355,7 +355,7 @@ impl Reader {
         self.keeper.leave(change);
     }
 
-    /// Remarks that were not made before with other numbers: those grow with the folder, so that they alone make none
+    /// Returns the remarks that were not made before with other numbers: those grow with the folder, so that they alone make none
     /// new.
     fn choices(&mut self, remarks: Vec<String>) -> Vec<ReaderEvent> {
         self.untold(remarks, |remark| {
@@ -363,7 +363,7 @@ impl Reader {
         })
     }
 
-    /// Remarks that were not made before.
+    /// Returns the remarks that were not made before.
     fn remarks(&mut self, remarks: Vec<String>) -> Vec<ReaderEvent> {
         self.untold(remarks, str::to_owned)
     }

@@ -111,7 +111,7 @@ impl FirstLevel {
         self.samples = 0;
     }
 
-    /// Samples were measured.
+    /// Counts samples that were measured.
     pub(super) fn count(&mut self, samples: usize) {
         self.samples += samples;
     }

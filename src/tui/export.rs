@@ -122,7 +122,7 @@ pub fn export(
     stem: &str,
     formats: &[Format],
 ) -> io::Result<Vec<PathBuf>> {
-    let compared = app.compared().iter().map(|rival| &rival.run);
+    let compared = app.compared().iter().map(|other| &other.run);
     let mut runs = std::iter::once(&app.snapshot().run).chain(compared);
     if let Some(run) = runs.find(|run| is_inside(folder, run)) {
         let (folder, run) = (folder.display(), run.display());
@@ -163,7 +163,7 @@ fn named(folder: &Path, stem: &str, ending: &str) -> PathBuf {
     folder.join(format!("{stem}.{ending}"))
 }
 
-/// Returns what is written, with the ending of each file.
+/// Returns the files that are written, with their endings.
 fn contents(app: &App, size: Size, formats: &[Format]) -> io::Result<Vec<(&'static str, Vec<u8>)>> {
     let screen = still(app, size);
     let surface = measured::surface(app.snapshot());

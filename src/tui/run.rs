@@ -157,15 +157,15 @@ fn orphaned(last: &Snapshot) -> Arc<Snapshot> {
 
 /// Returns the newest snapshot of each other run.
 fn latest(compared: &mut [watch::Receiver<Arc<Snapshot>>]) -> Vec<Arc<Snapshot>> {
-    let newest = |rival: &mut watch::Receiver<_>| Arc::clone(&rival.borrow_and_update());
+    let newest = |other: &mut watch::Receiver<_>| Arc::clone(&other.borrow_and_update());
     compared.iter_mut().map(newest).collect()
 }
 
 /// Waits until another run has news; a run that is over has none.
 async fn any_changed(compared: &mut [watch::Receiver<Arc<Snapshot>>]) {
-    let each = compared.iter_mut().map(|rival| {
+    let each = compared.iter_mut().map(|other| {
         Box::pin(async {
-            if rival.changed().await.is_err() {
+            if other.changed().await.is_err() {
                 std::future::pending::<()>().await;
             }
         })

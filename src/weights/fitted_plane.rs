@@ -148,7 +148,7 @@ impl FittedPlane {
         })
     }
 
-    /// Returns how this plane lies to another one; `None` if a checkpoint of either is known no longer.
+    /// Returns the position of this plane to another one; `None` if a checkpoint of either is known no longer.
     #[must_use]
     pub fn seen_from(&self, other: &Self, products: &PathProducts) -> Option<PlaneMove> {
         let (own, theirs) = (

@@ -57,7 +57,7 @@ fn product(matrix: &DMatrix<f64>, block: &DMatrix<f64>) -> DMatrix<f64> {
     DMatrix::from_fn(count, block.ncols(), |i, k| rows[i][k])
 }
 
-/// Returns what a block adds to an orthonormal basis, orthonormal itself; `None` if it adds nothing.
+/// Returns the directions that a block adds to an orthonormal basis, orthonormal themselves; `None` if it adds none.
 fn orthonormal(basis: &[KrylovVector], block: &DMatrix<f64>) -> Option<DMatrix<f64>> {
     let mut fresh: Vec<KrylovVector> = Vec::new();
     for column in block.column_iter() {

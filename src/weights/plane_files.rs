@@ -175,7 +175,7 @@ fn remove(file: &Path) {
     let _ = fs::remove_file(file.with_extension("lock"));
 }
 
-/// Returns what the header of a file tells under a name.
+/// Returns the text that the header of a file has under a name.
 fn told(file: &Path, name: &str) -> Option<String> {
     let mut file = regular::open(file).ok()?;
     let mut length = [0; 8];

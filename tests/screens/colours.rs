@@ -14,8 +14,8 @@ use ratatui::style::Color;
 /// Every view with what it shows all measured: its name, and the keys and the analysis that lead to it.
 const VIEWS: [(&str, &[Action], Option<Analysis>); 13] = {
     use Action::{
-        Help, NextDirections, ShowCompare, ShowCurvature, ShowMap, ShowPath, ShowSlices,
-        ShowSurface, ShowWeights,
+        Help, NextDirections, ShowCompare, ShowCurvature, ShowMap, ShowPath, ShowRelief,
+        ShowSlices, ShowWeights,
     };
     [
         ("map", &[ShowMap], None),
@@ -41,7 +41,7 @@ const VIEWS: [(&str, &[Action], Option<Analysis>); 13] = {
         ("histogram", &[ShowWeights, NextDirections], None),
         ("curvature", &[ShowCurvature], Some(Analysis::Curvature)),
         ("compare", &[ShowCompare], None),
-        ("surface", &[ShowSurface], None),
+        ("surface", &[ShowRelief], None),
         ("help", &[Help], None),
     ]
 };

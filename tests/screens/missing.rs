@@ -36,7 +36,7 @@ fn a_view_without_its_input_says_what_is_missing() {
     assert!(said(&[Action::ShowPath], early()).contains("third checkpoint"));
     assert!(said(&[Action::ShowWeights], early()).contains("second checkpoint"));
     assert!(said(&[Action::ShowCurvature], early()).contains("third checkpoint"));
-    assert!(said(&[Action::ShowSurface], early()).contains("third checkpoint"));
+    assert!(said(&[Action::ShowRelief], early()).contains("third checkpoint"));
     let line = [
         Action::ShowSlices,
         Action::NextDirections,
@@ -59,7 +59,7 @@ fn without_data_every_view_of_the_loss_says_how_to_give_it() {
             Some(Analysis::Line),
         ),
         (&[Action::ShowCurvature], Some(Analysis::Curvature)),
-        (&[Action::ShowSurface], None),
+        (&[Action::ShowRelief], None),
         (
             &[Action::ShowWeights, next, next],
             Some(Analysis::Stability),

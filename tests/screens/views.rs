@@ -157,7 +157,7 @@ fn the_curvature_map() {
 
 #[test]
 fn the_relief_turned() {
-    assert_snapshot!(sizes(&view(&[Action::ShowSurface, Action::PanRight], None)));
+    assert_snapshot!(sizes(&view(&[Action::ShowRelief, Action::PanRight], None)));
 }
 
 #[test]

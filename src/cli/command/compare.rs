@@ -193,7 +193,7 @@ impl Compare {
         let asked = (grid, self.effort);
         let (grid, fidelity) = scene.explore(measuring, function.score, asked, bar)?;
         let points = scene.measure_path(measuring, bar)?;
-        let (path, rival) = if self.shared {
+        let (path, other) = if self.shared {
             split(scene, &points, &self.runs[0])
         } else {
             (points, Vec::new())
@@ -230,7 +230,7 @@ impl Compare {
             fidelity,
             drops: learning_rates::drops(&self.runs[index], &self.path.key, &own),
             path,
-            rival,
+            other,
         })
     }
 

@@ -32,7 +32,7 @@ impl AskedUpdate {
 }
 
 impl Answers {
-    /// Returns what was answered; `None` if it was not asked yet.
+    /// Returns the answer; `None` if it was not asked yet.
     pub(super) fn of(&self, subject: &AskedUpdate) -> Option<f64> {
         let known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let known = known.iter().find(|(known, _)| known.is(subject));

@@ -10,7 +10,7 @@ use super::verdict::{self, AGAINST_UPDATES, FAR_HIGHER, FEWEST_UPDATES, LEVEL, S
 /// The scales of pixels that are left where batch norm hides them from the updates, the one that is taken first.
 #[derive(Default)]
 pub(super) struct ScaleChoice {
-    /// None if that is no question.
+    /// Indices of the scales that are left; empty if that is no question.
     pub(super) scales: Vec<usize>,
     /// Ground on which they are left.
     pub(super) basis: Basis,

@@ -72,13 +72,13 @@ impl Inquiry<'_> {
                     level.push(other);
                 }
             }
-            let rival = all
+            let runner_up = all
                 .iter()
                 .filter(|i| !tied.contains(i))
                 .filter_map(|i| Some((of(i)?, self.scores[*i].mean().value)))
                 .filter(|(other, mean)| mean.is_finite() && !level.contains(other))
                 .max_by(|a, b| a.1.total_cmp(&b.1));
-            clauses.push(self.clause((subject, answer), choice, &level, rival));
+            clauses.push(self.clause((subject, answer), choice, &level, runner_up));
             others.extend(level);
         }
         if let [first, level @ ..] = &left.scales[..] {
@@ -113,7 +113,7 @@ impl Inquiry<'_> {
         (subject, answer): (&str, &str),
         choice: &Choice,
         level: &[String],
-        rival: Option<(String, f64)>,
+        runner_up: Option<(String, f64)>,
     ) -> String {
         let mean = self.scores[choice.taken].mean();
         let cosine = if mean.count >= FEWEST_UPDATES {
@@ -124,7 +124,7 @@ impl Inquiry<'_> {
         match (self.assumed.basis, level) {
             (Basis::Path, []) => {
                 let own = mean.value;
-                let rival = rival.map_or(String::new(), |(other, mean)| {
+                let runner_up = runner_up.map_or(String::new(), |(other, mean)| {
                     let higher = match mean > own - SLACK {
                         true if choice.is_by_statistics => {
                             ", which batch norm's running statistics do not fit"
@@ -134,7 +134,7 @@ impl Inquiry<'_> {
                     };
                     format!("; {other} {mean:.2}{higher}")
                 });
-                format!("{subject} {answer}: the updates follow its gradient, {cosine}{rival}")
+                format!("{subject} {answer}: the updates follow its gradient, {cosine}{runner_up}")
             }
             (Basis::Path, level) => format!(
                 "{subject} {answer} assumed: the updates follow {} as well, {cosine}",

@@ -179,7 +179,7 @@ fn crossings(grid: &Surface, level: usize) -> Vec<(usize, usize)> {
     points.collect()
 }
 
-/// Returns what all samples change at the points of a level. Beside a hole there is no difference to see: the
+/// Returns the changes by all samples at the points of a level. Beside a hole there is no difference to see: the
 /// mean one takes its place.
 fn difference(
     few: &Surface,

@@ -35,20 +35,25 @@ const JUDGED_EVERY: Duration = Duration::from_millis(300);
 /// time after which there are rests all the same.
 const FRESH: (usize, Duration) = (25, Duration::from_secs(60));
 
+/// Share in percent below which nothing would be measured while somebody waits for it.
+const LEAST_PERCENT: f64 = 0.1;
+
 impl FromStr for Budget {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
         let share = |percent: &str| {
             let percent = percent.trim_end().parse::<f64>().ok();
-            percent.filter(|percent| *percent > 0.0 && *percent <= 100.0)
+            percent.filter(|percent| (LEAST_PERCENT..=100.0).contains(percent))
         };
         match text {
             "auto" => Ok(Self::Auto),
             "all" => Ok(Self::All),
             text => match text.strip_suffix('%').and_then(share) {
                 Some(percent) => Ok(Self::Share(percent / 100.0)),
-                None => Err("expected auto, all or a share of all cores such as 50%".to_owned()),
+                None => Err(format!(
+                    "expected auto, all or a share of all cores from {LEAST_PERCENT}% to 100%"
+                )),
             },
         }
     }
@@ -283,7 +288,9 @@ mod tests {
             let budget = text.parse::<Budget>().map(|budget| budget.to_string());
             assert_eq!(budget.as_deref(), Ok(text));
         }
-        for wrong in ["", "0%", "101%", "-5%", "50", "half", "nan%", "%"] {
+        for wrong in [
+            "", "0%", "101%", "-5%", "50", "half", "nan%", "%", "1e-20%", "1e-300%",
+        ] {
             assert!(wrong.parse::<Budget>().is_err(), "{wrong}");
         }
     }

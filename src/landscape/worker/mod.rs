@@ -1,8 +1,8 @@
 //! Workers that measure, one for each compute device, all on one queue of plans.
 //!
 //! ```text
-//! Request ─▶ pool ─▶ queue ─▶ worker on cpu    ─▶ Report
-//!                         └─▶ worker on cuda:0 ─▶
+//! WorkerRequest ─▶ pool ─▶ queue ─▶ worker on cpu    ─▶ WorkerEvent
+//!                               └─▶ worker on cuda:0 ─▶
 //! ```
 //!
 //! A worker measures on a thread of this process (`device_worker`), in a process of its own (`process_worker` here,
@@ -66,6 +66,6 @@ trait Worker {
         0
     }
 
-    /// Returns what was found out about the samples and the model since it was asked last.
+    /// Returns the findings about the samples and the model since it was asked last.
     fn take_findings(&mut self) -> Vec<WorkerEvent>;
 }

@@ -7,6 +7,7 @@ use super::steps::{Features, Step, Way};
 use crate::model::kernels::blocked::Blocked;
 use crate::model::kernels::conv::Shape;
 use crate::model::kernels::simd::Rectifier;
+use crate::model::ops::ConvWindow;
 
 /// A fully connected layer with its batch norm and ReLU.
 #[derive(Clone, Debug)]
@@ -159,11 +160,9 @@ impl<'a> Builder<'a> {
         let [channels, height, width] = self.extents[node.takes.first()?.0]?;
         Some(match &node.layer {
             Layer::Conv(conv) => {
-                let side = |len: usize| {
-                    let travel = (len + 2 * conv.padding).checked_sub(conv.kernel)?;
-                    Some(travel / conv.stride + 1)
-                };
-                [conv.outputs, side(height)?, side(width)?]
+                let window = ConvWindow::plain(conv.stride, conv.padding);
+                let [rows, columns] = window.places([height, width], [conv.kernel; 2])?;
+                [conv.outputs, rows, columns]
             }
             Layer::Max(pool) | Layer::Average(pool) => {
                 let [rows, columns] = pool.windows([height, width])?;

@@ -51,7 +51,7 @@ struct Line<'a, 'b> {
 }
 
 impl Line<'_, '_> {
-    /// Strips of as many pixels as fit.
+    /// Computes the row in strips of as many pixels as fit.
     #[inline(always)]
     fn run<S: Simd, const STRIDE: usize>(&self, simd: S, y: &mut [f32]) {
         let width = self.conv.shape.output.width;

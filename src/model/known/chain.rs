@@ -174,8 +174,8 @@ impl Stage {
 }
 
 /// Returns the names of the tensors that cannot belong to a chain.
-pub(super) fn strangers(inventory: &Inventory) -> Vec<String> {
-    let is_stranger = |slot: &&Slot| {
+pub(super) fn unknown(inventory: &Inventory) -> Vec<String> {
+    let is_unknown = |slot: &&Slot| {
         let (module, member) = slot.name.rsplit_once('.').unwrap_or(("", &slot.name));
         let has = |name: &str| match module {
             "" => inventory.has(name),
@@ -191,8 +191,8 @@ pub(super) fn strangers(inventory: &Inventory) -> Vec<String> {
         let mut words = module.split('.').map(without_digits);
         !fits || words.any(|word| ELSEWHERE.contains(&word))
     };
-    let strangers = inventory.slots().iter().filter(is_stranger);
-    strangers.map(|slot| slot.name.clone()).collect()
+    let unknown = inventory.slots().iter().filter(is_unknown);
+    unknown.map(|slot| slot.name.clone()).collect()
 }
 
 /// Returns true when convolutions are among the tensors.
@@ -261,7 +261,7 @@ fn without_digits(word: &str) -> &str {
 }
 
 /// Follows the widths from the layer that no other feeds: at each width first the layers that
-/// keep it, then the one that leaves. None where widths leave a choice or do not connect.
+/// keep it, then the one that leaves. `None` if widths leave a choice or do not connect.
 fn by_width(layers: Vec<Layer>) -> Option<Vec<Layer>> {
     let count = layers.len();
     let (mut keeping, mut leaving) = (BTreeMap::<usize, Vec<Layer>>::new(), BTreeMap::new());

@@ -94,8 +94,8 @@ impl Family {
         } else if vgg::claims(inventory) {
             Ok(Self::Vgg)
         } else {
-            let strangers = chain::strangers(inventory);
-            if strangers.is_empty() {
+            let unknown = chain::unknown(inventory);
+            if unknown.is_empty() {
                 return Ok(if chain::has_convolutions(inventory) {
                     Self::ConvNet
                 } else {
@@ -103,9 +103,9 @@ impl Family {
                 });
             }
             Err(ModelError::NotRecognized {
-                unknown: strangers.len(),
+                unknown: unknown.len(),
                 tensors: inventory.slots().len(),
-                examples: detect::quoted(&strangers),
+                examples: detect::quoted(&unknown),
             })
         }
     }
@@ -204,7 +204,7 @@ impl Family {
     }
 }
 
-/// Returns what a known model of ids takes; `None` for another.
+/// Returns the arguments of a known model of ids; `None` for another.
 pub(super) fn arguments(model: &str) -> Option<Vec<Input>> {
     matches!(Family::of_name(model), Some(Family::Gpt)).then(gpt::arguments)
 }

@@ -29,7 +29,7 @@ impl<const D: usize> ConvWindow<D> {
         }
     }
 
-    /// Returns how many places a kernel has along each side of an image; `None` if it does not fit.
+    /// Returns the number of places of a kernel along each side of an image; `None` if it does not fit.
     #[must_use]
     pub fn places(&self, size: [usize; D], kernel: [usize; D]) -> Option<[usize; D]> {
         let mut places = [0; D];

@@ -78,7 +78,7 @@ pub(crate) fn summed(x: &Tensor, reduce: impl Fn(&Tensor) -> Result<Tensor>) -> 
     }
 }
 
-/// Returns what stands at these positions of one dimension.
+/// Returns the elements at these positions of one dimension.
 fn at(x: &Tensor, dim: usize, positions: &[usize]) -> Result<Tensor> {
     if positions.iter().copied().eq(0..x.dim(dim)?) {
         return Ok(x.clone());

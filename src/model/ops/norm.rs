@@ -21,7 +21,7 @@ impl BatchNormTensors {
     /// PyTorch's usual ε.
     pub const EPSILON: f64 = 1e-5;
 
-    /// Returns what makes y = scale·x + shift for each channel: scale = γ/√(σ² + ε), shift = β − µ·scale.
+    /// Returns scale and shift of y = scale·x + shift for each channel: scale = γ/√(σ² + ε), shift = β − µ·scale.
     fn affine(&self) -> Result<(Tensor, Tensor)> {
         let deviation = (&self.variance + self.epsilon)?.sqrt()?;
         let scale = match &self.weight {

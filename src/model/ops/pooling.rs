@@ -49,7 +49,7 @@ impl Pool {
         }
     }
 
-    /// Returns how many windows stand down and across an image of this height and width; `None` if not even
+    /// Returns the numbers of windows down and across an image of this height and width; `None` if not even
     /// one fits.
     #[must_use]
     pub fn windows(self, [height, width]: [usize; 2]) -> Option<[usize; 2]> {

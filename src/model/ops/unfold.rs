@@ -227,9 +227,9 @@ mod tests {
     }
 
     #[test]
-    fn the_cpu_s_operators_have_its_values_and_both_derivatives() {
+    fn operators_of_the_cpu_have_its_values_and_both_derivatives() {
         let test =
-            "model::ops::unfold::tests::the_cpu_s_operators_have_its_values_and_both_derivatives";
+            "model::ops::unfold::tests::operators_of_the_cpu_have_its_values_and_both_derivatives";
         if !in_a_process_that_keeps_graphs(test) {
             return;
         }
@@ -255,7 +255,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn values_are_those_of_candle_s_convolution(case in cases()) {
+        fn values_are_those_of_candles_convolution(case in cases()) {
             let [x, w] = tensors(&Case { transposed: false, ..case.clone() }).unwrap();
             let ConvWindow { stride, padding, dilation, groups } = case.window;
             let window = ConvWindow {

@@ -231,11 +231,15 @@ impl Datum {
     }
 }
 
-/// Returns the axis of a number that counts from the end when it is negative.
+/// Returns the axis of a number that counts from the end when it is negative. Of the axes of a single number there is
+/// none.
 pub(in crate::model) fn axis(dim: i64, rank: usize) -> Result<usize> {
-    let rank = rank.max(1) as i64;
-    let from_start = if dim < 0 { dim + rank } else { dim };
-    if (0..rank).contains(&from_start) {
+    let from_start = if dim < 0 {
+        dim.saturating_add(rank as i64)
+    } else {
+        dim
+    };
+    if (0..rank as i64).contains(&from_start) {
         Ok(from_start as usize)
     } else {
         bail!("dimension {dim} of {rank}")

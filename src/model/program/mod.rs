@@ -2,7 +2,7 @@
 //!
 //! The known architectures and the reader of files that torch.export saved (`pt2`) write such programs. Two engines
 //! compute them: `run` with candle (any device, any derivative), where `apply` holds what each operation does, and
-//! the kernels (CPU, values only).
+//! the fused passes of `fused` (CPU, values only).
 
 #![allow(
     clippy::cast_possible_wrap,
@@ -44,7 +44,7 @@ pub enum Value {
     },
 }
 
-/// A number that is known, or a value that the program computes.
+/// An extent or another whole number: known, or computed by the program.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Size {
     /// A number.

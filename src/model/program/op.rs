@@ -281,7 +281,7 @@ pub enum Op {
     Cosine(i64, f64),
 }
 
-/// A number that is known, or a value that the program computes.
+/// A number of a range or a fill: a float that is known, or a [`Size`].
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Operand {
     /// A number.

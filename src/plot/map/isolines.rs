@@ -154,7 +154,7 @@ impl SampledScene<'_> {
         }
     }
 
-    /// Numbers stand out a little more than lines.
+    /// Returns the colour of a number, which stands out a little more than its line.
     fn label_colour(
         &self,
         ink: Cell,

@@ -136,7 +136,11 @@ impl SampledScene<'_> {
             (unknown, signs.unknown, &["not yet"]),
             (doubtful, marks.doubtful, &["loss", "differs"]),
             (has_drops, marks.drop, &["lr drop"]),
-            (!extras.rival.is_empty(), marks.rival[2], &["2nd run"]),
+            (
+                !extras.second_run.is_empty(),
+                marks.second_run[2],
+                &["2nd run"],
+            ),
             (is_mixed, marks.gone, &["deleted"]),
             (
                 !extras.old_branches.is_empty(),

@@ -27,7 +27,7 @@ pub struct Extras<'a> {
     /// Indices of the checkpoints at which the learning rate fell.
     pub drops: &'a [usize],
     /// The path of a second run on the same plane.
-    pub rival: &'a [[f64; 2]],
+    pub second_run: &'a [[f64; 2]],
     /// For each checkpoint of the path, true if its file is gone: it is drawn hollow.
     pub gone: &'a [bool],
     /// Branches that a resumed run has left, each from where it was left.
@@ -75,7 +75,7 @@ pub(in crate::plot) struct Marks {
     /// A branch that a resumed run has left, in the legend.
     pub(super) left: char,
     /// First, other and last checkpoint of a second run.
-    pub(super) rival: [char; 3],
+    pub(super) second_run: [char; 3],
 }
 
 impl Marks {
@@ -103,7 +103,7 @@ impl Marks {
             lowest,
             doubtful,
             drop,
-            rival: [first, other, last],
+            second_run: [first, other, last],
         }
     }
 }
@@ -196,7 +196,7 @@ impl SampledScene<'_> {
             lead(place, self.scene.station(marks, i), i);
         }
         let marks = self
-            .rivals(marks.rival)
+            .of_second_run(marks.second_run)
             .chain(self.scene.marks(&trail.stations, trail.lowest));
         strokes.extend(marks.map(|(place, cell)| Stroke::mark(shifted(place), cell)));
         Course {
@@ -240,10 +240,13 @@ impl SampledScene<'_> {
     }
 
     /// Returns the checkpoints of a second run, in the colour of marks.
-    fn rivals(&self, [first, other, newest]: [char; 3]) -> impl Iterator<Item = (CellPlace, Cell)> {
-        let rival = self.scene.extras.rival;
-        let last = rival.len().saturating_sub(1);
-        rival.iter().enumerate().filter_map(move |(i, point)| {
+    fn of_second_run(
+        &self,
+        [first, other, newest]: [char; 3],
+    ) -> impl Iterator<Item = (CellPlace, Cell)> {
+        let second_run = self.scene.extras.second_run;
+        let last = second_run.len().saturating_sub(1);
+        second_run.iter().enumerate().filter_map(move |(i, point)| {
             let symbol = match i {
                 i if i == last => newest,
                 0 => first,

@@ -70,7 +70,7 @@ fn a_second_run_is_in_the_legend_where_there_is_one() {
     let alone = scene(&surface, &[[0.5, 0.5], [0.0, 0.0]]);
     let both = MapScene {
         extras: Extras {
-            rival: &[[-0.5, 0.5], [0.0, -0.5]],
+            second_run: &[[-0.5, 0.5], [0.0, -0.5]],
             ..Extras::default()
         },
         ..alone.clone()

@@ -35,7 +35,7 @@ impl LogClock {
     #[must_use]
     pub fn of(log: &TrainingLog, members: &[Checkpoint], run: &Path) -> Option<Self> {
         let last = members.last()?;
-        let is_trainer_s = log
+        let is_of_trainer = log
             .source
             .file_name()
             .is_some_and(|name| name == trainer_state::NAME);
@@ -59,7 +59,7 @@ impl LogClock {
         match arrange(&names).unit {
             StepUnit::Epoch if has_epochs => Some(Self::Epochs),
             StepUnit::Step => Some(Self::Steps),
-            StepUnit::Unspecified if is_trainer_s => Some(Self::Steps),
+            StepUnit::Unspecified if is_of_trainer => Some(Self::Steps),
             _ => reaches(),
         }
     }
@@ -73,7 +73,7 @@ impl LogClock {
         }
     }
 
-    /// Returns what was logged at each of these.
+    /// Returns the logged values at each of these.
     #[must_use]
     pub fn logged(self, log: &TrainingLog, members: &[Checkpoint]) -> Vec<Logged> {
         let [train, eval, rate] = log.all().map(|series| self.at(series, members));
@@ -89,11 +89,11 @@ impl LogClock {
     /// Returns the last entry up to each checkpoint; `None` if the log had stopped for longer than it ever
     /// does.
     fn at(self, series: &Series, members: &[Checkpoint]) -> Vec<Option<f64>> {
-        let places: Vec<f64> = series
-            .entries()
-            .iter()
-            .map(|entry| self.place(entry))
-            .collect();
+        // A table may tell the epoch in some rows alone.
+        let placed = series.entries().iter();
+        let placed = placed.map(|entry| (self.place(entry), entry.value));
+        let placed = placed.filter(|(place, _)| place.is_finite());
+        let (places, values): (Vec<f64>, Vec<f64>) = placed.unzip();
         let first = places.first().copied().unwrap_or_default();
         let apart = places
             .windows(2)
@@ -104,9 +104,7 @@ impl LogClock {
             let after = places.partition_point(|place| *place <= number);
             let entry = after.checked_sub(1)?;
             let is_near = number - places.get(entry)? <= apart;
-            is_near
-                .then(|| series.entries().get(entry).map(|entry| entry.value))
-                .flatten()
+            is_near.then(|| values.get(entry).copied()).flatten()
         };
         members.iter().map(at).collect()
     }
@@ -151,6 +149,23 @@ mod tests {
         );
         let epochs = members(&[("epoch=0.ckpt", 0), ("epoch=2.ckpt", 2)]);
         assert_eq!(train(&log, &epochs), Some(vec![Some(2.901), Some(2.701)]));
+    }
+
+    #[test]
+    fn rows_without_an_epoch_are_passed_over() {
+        let mut log = TrainingLog::of(Path::new("run/metrics.csv"));
+        for (step, epoch) in [
+            (0, None),
+            (10, Some(1.0)),
+            (20, None),
+            (30, Some(3.0)),
+            (40, None),
+        ] {
+            log.train.push(step, epoch, step as f64);
+        }
+        let names = [("epoch=1.pt", 1), ("epoch=2.pt", 2), ("epoch=3.pt", 3)];
+        let found = train(&log, &members(&names));
+        assert_eq!(found, Some(vec![Some(10.0), Some(10.0), Some(30.0)]));
     }
 
     #[test]

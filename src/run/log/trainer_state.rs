@@ -78,13 +78,13 @@ struct Line {
     learning_rate: Option<f64>,
 }
 
-/// Returns a key that is there has a value, if only NaN.
+/// Returns NaN for a key that is there and null.
 fn null_as_nan<'de, D: Deserializer<'de>>(from: D) -> Result<Option<f64>, D::Error> {
     Ok(Some(Option::deserialize(from)?.unwrap_or(f64::NAN)))
 }
 
 impl TrainerState {
-    /// Reads the file of this path. None where it is not there or still being written.
+    /// Reads the file of this path. `None` if it is not there or still being written.
     ///
     /// # Errors
     /// It is too large, or not what the trainer writes; the sentence names it.

@@ -53,9 +53,9 @@ pub(super) enum Input {
     /// By the scanner.
     Run(RunEvent),
     /// By the reader.
-    Reading(ReaderEvent),
+    Reader(ReaderEvent),
     /// By the workers.
-    Report(WorkerEvent),
+    Worker(WorkerEvent),
     /// By the user.
     Command(Command),
     /// A worker panicked.
@@ -223,8 +223,8 @@ impl Conductor {
     fn fold(&mut self, input: Input) -> bool {
         match input {
             Input::Run(event) => return self.run_event(event),
-            Input::Reading(ReaderEvent::Path(reading)) => self.path(*reading),
-            Input::Reading(ReaderEvent::Rejected {
+            Input::Reader(ReaderEvent::Path(reading)) => self.path(*reading),
+            Input::Reader(ReaderEvent::Rejected {
                 checkpoint,
                 reason,
                 is_unreadable,
@@ -237,9 +237,9 @@ impl Conductor {
                     CheckpointState::LeftOut(reason)
                 };
             }
-            Input::Reading(ReaderEvent::Remark(remark)) => self.notice(remark),
-            Input::Reading(ReaderEvent::Kept(kept)) => self.snapshot.kept = Some(kept),
-            Input::Report(report) => self.report(report),
+            Input::Reader(ReaderEvent::Remark(remark)) => self.notice(remark),
+            Input::Reader(ReaderEvent::Kept(kept)) => self.snapshot.kept = Some(kept),
+            Input::Worker(event) => self.fold_worker(event),
             Input::Command(command) => self.command(command),
             Input::Broken(reason) => self.notice(reason),
             Input::Stop => {}

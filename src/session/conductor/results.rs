@@ -14,18 +14,18 @@ use super::ahead::Purpose;
 use super::{Conductor, Key, key, update};
 
 impl Conductor {
-    pub(super) fn report(&mut self, report: WorkerEvent) {
-        if let WorkerEvent::Evaluator(evaluator) = &report {
+    pub(super) fn fold_worker(&mut self, event: WorkerEvent) {
+        if let WorkerEvent::Evaluator(evaluator) = &event {
             self.introduce(evaluator.clone());
         }
-        if let Some(finding) = data_finding(&self.options.setup, &report) {
+        if let Some(finding) = data_finding(&self.options.setup, &event) {
             let is_first = self.snapshot.data == Finding::Pending;
             self.snapshot.data = finding;
             if is_first {
                 self.begin();
             }
         }
-        match report {
+        match event {
             WorkerEvent::Device(name) => self.snapshot.device = name,
             WorkerEvent::Model { name, evidence, .. } => {
                 self.snapshot.model = Finding::Is(ModelLine {

@@ -73,7 +73,7 @@ impl Conductor {
         progress.seconds_left = is_told.then(|| left as f64 / steady);
     }
 
-    /// Returns what the devices are at beside the map.
+    /// Returns the work of the devices beside the map.
     fn other_work(&self) -> Option<OtherWork> {
         if self.inquiry.is_open() {
             return Some(OtherWork::Question);

@@ -176,7 +176,7 @@ impl Simulation {
             samples: SAMPLES,
             content: None,
         };
-        simulation.conductor.fold(Input::Report(data));
+        simulation.conductor.fold(Input::Worker(data));
         simulation
     }
 
@@ -219,7 +219,7 @@ impl Simulation {
                 return;
             }
             for report in reports {
-                self.conductor.fold(Input::Report(report));
+                self.conductor.fold(Input::Worker(report));
             }
         }
     }
@@ -277,7 +277,7 @@ impl Simulation {
             self.pass(saved[i]);
             let path = reading(&points[..=i], &saved);
             self.conductor
-                .fold(Input::Reading(ReaderEvent::Path(Box::new(path))));
+                .fold(Input::Reader(ReaderEvent::Path(Box::new(path))));
         }
         let end = self.now + more;
         self.pass(end);
@@ -435,7 +435,7 @@ fn a_checkpoint_that_comes_while_others_are_measured_drops_none_of_them() {
     let saved: Vec<f64> = (0..60).map(|i| if i < 59 { 0.0 } else { 50.0 }).collect();
     let take = |simulation: &mut Simulation, count: usize| {
         let path = reading(&points[..count], &saved);
-        let path = Input::Reading(ReaderEvent::Path(Box::new(path)));
+        let path = Input::Reader(ReaderEvent::Path(Box::new(path)));
         simulation.conductor.fold(path);
     };
     take(&mut simulation, 59);

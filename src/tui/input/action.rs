@@ -28,7 +28,9 @@ pub enum Action {
     /// Show the runs beside one another.
     ShowCompare,
     /// Show the relief.
-    ShowSurface,
+    #[serde(rename = "show-surface")]
+    #[value(name = "show-surface")]
+    ShowRelief,
     /// Slices along the next directions; the next figure of the curvature.
     NextDirections,
     /// Show the next view.
@@ -39,13 +41,13 @@ pub enum Action {
     ZoomView,
     /// Hold the picture still, or follow the run again.
     Freeze,
-    /// Appearance at the checkpoint before.
+    /// Look at the checkpoint before.
     ScrubBack,
-    /// Appearance at the checkpoint after; after the last one, follow the run.
+    /// Look at the checkpoint after; after the last one, follow the run.
     ScrubForward,
-    /// Appearance ten checkpoints further back.
+    /// Look ten checkpoints further back.
     LeapBack,
-    /// Appearance ten checkpoints further on; after the last one, follow the run.
+    /// Look ten checkpoints further on; after the last one, follow the run.
     LeapForward,
     /// Ask for a step, and look at the checkpoint nearest to it.
     Jump,
@@ -59,9 +61,9 @@ pub enum Action {
     PanUp,
     /// Move the window.
     PanDown,
-    /// Appearance closer.
+    /// Look closer.
     ZoomIn,
-    /// Appearance from further away.
+    /// Look from further away.
     ZoomOut,
     /// The window of the whole path.
     WholePath,
@@ -79,7 +81,7 @@ pub enum Action {
     NextTheme,
     /// Stop measuring, or go on.
     Pause,
-    /// Appearance at the run folder now.
+    /// Look at the run folder now.
     Rescan,
     /// Show the command that reproduces what is on the screen.
     ShowCommand,

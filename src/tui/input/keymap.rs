@@ -53,7 +53,7 @@ pub const TABLE: &[Group] = &[
                 &[
                     (Action::ShowCurvature, &[key('5')]),
                     (Action::ShowCompare, &[key('6')]),
-                    (Action::ShowSurface, &[key('7')]),
+                    (Action::ShowRelief, &[key('7')]),
                 ],
             ),
             row(

@@ -52,7 +52,7 @@ impl Prompt {
         }
     }
 
-    /// Returns what has been typed.
+    /// Returns the text that has been typed.
     #[must_use]
     pub fn typed(&self) -> &str {
         &self.0

@@ -46,7 +46,7 @@ impl Navigation {
             Action::ShowWeights => View::Weights,
             Action::ShowCurvature => View::Curvature,
             Action::ShowCompare => View::Compare,
-            Action::ShowSurface => View::Relief,
+            Action::ShowRelief => View::Relief,
             Action::NextView => self.view.next(),
             Action::PreviousView => self.view.previous(),
             Action::NextDirections => return self.choose_next(),
@@ -76,7 +76,7 @@ impl Navigation {
         vec![Command::Analyze(self.analysis())]
     }
 
-    /// Returns what the view needs beside what is always measured.
+    /// Returns the analysis that the view needs beside those that are always measured.
     fn analysis(&self) -> Option<Analysis> {
         match (self.view, self.slice_kind) {
             (View::Curvature, _) => Some(Analysis::Curvature),

@@ -83,7 +83,7 @@ pub(crate) fn line(app: &App, width: u16) -> Option<Line<'static>> {
     Some(line)
 }
 
-/// Returns what was measured at the projection of a checkpoint onto the path's own plane, if that is shown.
+/// Returns the loss at the projection of a checkpoint onto the path's own plane, if that is shown.
 fn on_plane(app: &App, checkpoint: usize) -> Option<Measure> {
     let step = *app.steps()?.get(checkpoint)?;
     let mut lines = app.snapshot().checkpoints.iter();

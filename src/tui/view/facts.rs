@@ -128,7 +128,7 @@ pub(crate) fn pace(snapshot: &Snapshot) -> Option<String> {
 /// Bytes of a GiB.
 const GIB: u64 = 1 << 30;
 
-/// Returns what isoloss itself costs, e.g. `0.4 cores 176 MiB`; `None` if that is not known.
+/// Returns the cost of isoloss itself, e.g. `0.4 cores 176 MiB`; `None` if that is not known.
 pub(crate) fn own_cost(snapshot: &Snapshot) -> Option<String> {
     let cost = snapshot.progress.cost?;
     // More digits tremble.
@@ -255,7 +255,7 @@ pub(crate) fn steps(snapshot: &Snapshot) -> Vec<f64> {
     steps.map(|step| *step as f64).collect()
 }
 
-/// Marks on a graph over steps at the checkpoints where the learning rate fell.
+/// Returns marks on a graph over steps at the checkpoints where the learning rate fell.
 pub(crate) fn drop_marks(snapshot: &Snapshot) -> Vec<Mark> {
     let steps = steps(snapshot);
     let at = snapshot
@@ -269,7 +269,7 @@ pub(crate) fn drop_marks(snapshot: &Snapshot) -> Vec<Mark> {
     .collect()
 }
 
-/// Returns what training logged at the checkpoint that is looked at, and its learning rate.
+/// Returns the values that training logged at the checkpoint that is looked at, and its learning rate.
 pub(crate) fn logged(app: &App) -> Logged {
     let snapshot = app.snapshot();
     let Some(at) = app.selected() else {

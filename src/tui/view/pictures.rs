@@ -38,7 +38,7 @@ impl Pictures {
         })
     }
 
-    /// Maps side by side that fill an area.
+    /// Draws maps side by side that fill an area.
     pub(in crate::tui) fn panels(&self, panels: &[Panel<'_>], area: Rect) -> Picture {
         let key = PictureKey::default().count(2).count(panels.len());
         let key = panels.iter().fold(key, |key, panel| {

@@ -34,7 +34,7 @@ fn hints(app: &App) -> Vec<Hint> {
             !app.is_filming() && has_checkpoints && matches!(app.view(), View::Map | View::Relief),
             (&[Action::Film], "replay"),
         ),
-        (true, (&[Action::ShowMap, Action::ShowSurface], "views")),
+        (true, (&[Action::ShowMap, Action::ShowRelief], "views")),
         (!app.is_zoomed(), (&[Action::ZoomView], "whole screen")),
         (true, (&[Action::Freeze], "freeze")),
         (

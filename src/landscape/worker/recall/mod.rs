@@ -108,7 +108,7 @@ impl Recall {
         self.set_samples(split, content).then_some(content)
     }
 
-    /// Returns what was found out about samples since it was asked last.
+    /// Returns the findings about samples since it was asked last.
     pub(super) fn take_found(&self) -> Vec<WorkerEvent> {
         std::mem::take(&mut *held(&self.found))
     }
@@ -243,7 +243,7 @@ impl Recall {
         Ok(found)
     }
 
-    /// Returns what was found out about model and samples when this function was measured before.
+    /// Returns the findings about model and samples of the time when this function was measured before.
     ///
     /// # Errors
     /// The store fails.

@@ -25,7 +25,7 @@ impl Extents {
         }
     }
 
-    /// Returns how many channels of the result each channel of an image has.
+    /// Returns the number of channels of the result for each channel of an image.
     fn multiplier(&self) -> usize {
         self.outputs / self.inputs
     }

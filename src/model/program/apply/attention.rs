@@ -173,7 +173,9 @@ fn has_hidden(sees: &Tensor) -> Result<bool> {
 
 /// Returns the heads of keys and values, each for several heads of queries.
 fn repeated(x: &Tensor, heads: usize) -> Result<Tensor> {
-    let at = x.rank() - 3;
+    let Some(at) = x.rank().checked_sub(3) else {
+        bail!("heads of shape {:?}", x.dims());
+    };
     let own = x.dims()[at].max(1);
     let ids: Vec<u32> = (0..heads).map(|head| (head * own / heads) as u32).collect();
     x.contiguous()?
@@ -249,6 +251,11 @@ fn einsum(equation: &str, operands: &Operands<'_>) -> Result<Tensor> {
         seen.dedup();
         seen.len() != term.len()
     };
+    let mut ranks = terms.iter().zip(&tensors);
+    if ranks.any(|(term, x)| term.len() != x.rank()) {
+        let shapes: Vec<&[usize]> = tensors.iter().map(Tensor::dims).collect();
+        bail!("einsum {equation:?} of shapes {shapes:?}");
+    }
     if terms.iter().any(repeats) {
         bail!("the diagonal of einsum {equation:?}");
     }

@@ -189,7 +189,10 @@ pub(super) fn prelu(operands: &Operands<'_>) -> Result<Tensor> {
         slope.reshape(vec![1; x.rank()])?
     } else {
         let mut dims = vec![1; x.rank()];
-        dims[1] = slope.elem_count();
+        match dims.get_mut(1) {
+            Some(channels) => *channels = slope.elem_count(),
+            None => bail!("slopes of channels for shape {:?}", x.dims()),
+        }
         slope.reshape(dims)?
     };
     let low = x.broadcast_mul(&slope)?;

@@ -36,6 +36,7 @@ pub(super) fn apply(op: &Op, operands: &Operands<'_>) -> Result<Datum> {
             let places: Vec<usize> = (0..dims[at]).map(|i| i / times).collect();
             select(&flat, at, &places)
         }
+        Op::Flip(_) if rank == 0 => Ok(datum.clone()),
         Op::Flip(axes) => axes.iter().try_fold(datum.clone(), |datum, at| {
             let at = axis(*at, rank)?;
             let places: Vec<usize> = (0..datum.dims()[at]).rev().collect();
@@ -102,8 +103,13 @@ pub(super) fn unravel(mut place: usize, dims: &[usize]) -> Vec<usize> {
 /// axis.
 pub(super) fn flat_places(index: &Datum, dims: &[usize], at: usize) -> Result<Vec<usize>> {
     let strides = strides(dims);
-    let along = places(index, dims[at])?;
     let shape = index.dims();
+    let mut extents = shape.iter().zip(dims).enumerate();
+    let fits = extents.all(|(other, (own, extent))| other == at || own <= extent);
+    let Some(extent) = dims.get(at).filter(|_| fits && shape.len() == dims.len()) else {
+        bail!("numbers of shape {shape:?} for {dims:?}");
+    };
+    let along = places(index, *extent)?;
     Ok(along
         .into_iter()
         .enumerate()
@@ -117,9 +123,6 @@ pub(super) fn flat_places(index: &Datum, dims: &[usize], at: usize) -> Result<Ve
 
 /// Returns the elements of an axis by numbers of the same shape.
 pub(super) fn gathered(datum: &Datum, index: &Datum, at: usize) -> Result<Datum> {
-    if index.dims().len() != datum.dims().len() {
-        bail!("numbers of shape {:?} for {:?}", index.dims(), datum.dims());
-    }
     let places = flat_places(index, datum.dims(), at)?;
     taken(datum, &places, index.dims())
 }
@@ -144,7 +147,9 @@ pub(super) fn picked(dims: &[usize], indices: &[Option<Datum>]) -> Result<Picked
     let count: usize = shape.iter().product();
     let mut flat = vec![0; count];
     for (at, index) in &given {
-        let extent = dims.get(*at).copied().unwrap_or(0);
+        let Some(extent) = dims.get(*at).copied() else {
+            bail!("numbers of axis {at} of {}", dims.len());
+        };
         let full = index.map(|x| x.broadcast_as(shape.as_slice())?.contiguous())?;
         for (flat, place) in flat.iter_mut().zip(places(&full, extent)?) {
             *flat = *flat * extent + place;
@@ -229,7 +234,11 @@ fn pad(datum: &Datum, by: &[i64], with: Padding, operands: &Operands<'_>) -> Res
         };
         let mut dims = datum.dims().to_vec();
         dims[at] = count as usize;
-        create::element_count(&dims, datum.dims().iter().product())?;
+        if create::element_count(&dims, datum.dims().iter().product())? == 0 {
+            // candle's copies of nothing panic.
+            datum = datum.map(|x| Tensor::zeros(dims, x.dtype(), x.device()))?;
+            continue;
+        }
         datum = if let Padding::Constant(value) = with {
             constant(&datum, at, (before, after), value, operands)?
         } else {

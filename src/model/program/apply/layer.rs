@@ -41,7 +41,7 @@ pub(super) fn apply(op: &Op, operands: &Operands<'_>) -> Result<Tensor> {
                 &operands.float(0)?,
             )
         }
-        Op::PixelShuffle(factor) => pixel_shuffle(&operands.float(0)?, *factor as usize),
+        Op::PixelShuffle(factor) => pixel_shuffle(&operands.float(0)?, *factor),
         _ => bail!("{op:?} is no layer"),
     }
 }
@@ -98,14 +98,8 @@ fn normalized(norm: Normalization, operands: &Operands<'_>) -> Result<Tensor> {
             let root = (mean_of_last(&rows.sqr()?)? + epsilon)?.sqrt()?;
             (rows.broadcast_div(&root)?, last)
         }
-        Normalization::Group(groups, epsilon) => {
-            let rows = x.contiguous()?.reshape((dims[0], groups, ()))?;
-            (standardized(&rows, epsilon)?, channels(&dims))
-        }
-        Normalization::Instance(epsilon) => {
-            let rows = x.contiguous()?.reshape((dims[0], dims[1], ()))?;
-            (standardized(&rows, epsilon)?, channels(&dims))
-        }
+        Normalization::Group(groups, epsilon) => by_channels(&x, Some(groups), epsilon)?,
+        Normalization::Instance(epsilon) => by_channels(&x, None, epsilon)?,
     };
     let mut y = y.reshape(dims.as_slice())?;
     if let Some(weight) = weight {
@@ -117,11 +111,16 @@ fn normalized(norm: Normalization, operands: &Operands<'_>) -> Result<Tensor> {
     }
 }
 
-/// Returns the shape of one number for each channel.
-fn channels(dims: &[usize]) -> Vec<usize> {
-    let mut shape = vec![1; dims.len()];
-    shape[1] = dims[1];
-    shape
+/// Returns x standardized over groups of channels, or over each channel, and the shape of one number for each channel.
+fn by_channels(x: &Tensor, groups: Option<usize>, epsilon: f64) -> Result<(Tensor, Vec<usize>)> {
+    let [samples, channels, ..] = *x.dims() else {
+        bail!("a norm of channels for shape {:?}", x.dims());
+    };
+    let rows = x.contiguous()?;
+    let rows = rows.reshape((samples, groups.unwrap_or(channels), ()))?;
+    let mut scale_dims = vec![1; x.rank()];
+    scale_dims[1] = channels;
+    Ok((standardized(&rows, epsilon)?, scale_dims))
 }
 
 /// Returns v·g/‖v‖, with norms over all axes but one.
@@ -134,9 +133,14 @@ fn weight_norm(operands: &Operands<'_>, at: i64) -> Result<Tensor> {
 }
 
 /// Returns (N, C·r², H, W) to (N, C, H·r, W·r).
-fn pixel_shuffle(x: &Tensor, factor: usize) -> Result<Tensor> {
+fn pixel_shuffle(x: &Tensor, factor: i64) -> Result<Tensor> {
     let (samples, channels, height, width) = x.dims4()?;
-    let channels = channels / (factor * factor).max(1);
+    let factor = usize::try_from(factor).unwrap_or(0);
+    let squared = factor.checked_mul(factor);
+    let split = squared.and_then(|squared| channels.checked_div(squared));
+    let Some(channels) = split else {
+        bail!("pixels of {factor} by {factor} from {channels} channels");
+    };
     let split = [samples, channels, factor, factor, height, width];
     let split = x.contiguous()?.reshape(split.as_slice())?;
     let order = split.permute([0, 1, 4, 2, 5, 3].as_slice())?;

@@ -14,7 +14,7 @@ pub(super) fn apply(loss: InnerLoss, operands: &Operands<'_>) -> Result<Tensor> 
     match loss.kind {
         LossKind::CrossEntropy(ignore, smoothing) => {
             let x = operands.float(0)?;
-            let at = usize::from(x.rank() > 1);
+            let at = axis(i64::from(x.rank() > 1), x.rank())?;
             let logs = softmax(&x, at, true)?;
             classes(&logs, operands, ignore, smoothing, loss.reduction)
         }
@@ -87,7 +87,9 @@ fn classes(
 ) -> Result<Tensor> {
     let target = operands.get(1)?;
     let at = usize::from(logs.rank() > 1);
-    let count = logs.dims()[at];
+    let Some(count) = logs.dims().get(at).copied() else {
+        bail!("classes of a single number");
+    };
     // One row of classes for each target, in the order of the targets.
     let order: Vec<usize> = (0..logs.rank())
         .filter(|axis| *axis != at)

@@ -16,6 +16,9 @@ mod recurrent;
 mod reduce;
 mod scatter;
 mod sliding_window;
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
+mod tests;
 mod view;
 
 use candle_core::{Result, Tensor, bail};

@@ -16,6 +16,8 @@ pub(super) fn apply(
 ) -> Result<Datum> {
     let datum = operands.get(0)?;
     let rank = datum.dims().len();
+    // PyTorch takes a single number for a list of one here.
+    let axes = if rank == 0 { &[] } else { axes };
     let mut chosen: Vec<usize> = axes
         .iter()
         .map(|at| axis(*at, rank))
@@ -23,7 +25,6 @@ pub(super) fn apply(
     if chosen.is_empty() {
         chosen = (0..rank).collect();
     }
-    chosen.retain(|at| *at < rank);
     let kind = match by {
         Reduction::Any | Reduction::All => Kind::Bool,
         Reduction::Max | Reduction::Min => datum.kind(),
@@ -184,8 +185,8 @@ pub(super) fn arg_max(
 ) -> Result<Datum> {
     let x = operands.get(0)?.tensor();
     match along {
-        Some(at) => place_datum(x, axis(at, x.rank())?, keep, min),
-        None => place_datum(&x.flatten_all()?, 0, false, min),
+        Some(at) if x.rank() > 0 => place_datum(x, axis(at, x.rank())?, keep, min),
+        _ => place_datum(&x.flatten_all()?, 0, false, min),
     }
 }
 
@@ -197,6 +198,9 @@ pub(super) fn extreme(
     min: bool,
 ) -> Result<Vec<Datum>> {
     let datum = operands.get(0)?;
+    if datum.dims().is_empty() {
+        return Ok(vec![datum.clone(), Datum::int(0)?]);
+    }
     let at = axis(at, datum.dims().len())?;
     let places = place_datum(datum.tensor(), at, true, min)?;
     let values = super::index::gathered(datum, &places, at)?;
@@ -216,6 +220,9 @@ pub(super) fn sort(op: &Op, operands: &Operands<'_>) -> Result<Vec<Datum>> {
         bail!("{op:?} does not sort");
     };
     let datum = operands.get(0)?;
+    if datum.dims().is_empty() {
+        return Ok(vec![datum.clone(), Datum::int(0)?]);
+    }
     let at = axis(*at, datum.dims().len())?;
     let last = datum.dims().len() - 1;
     let host = datum
@@ -246,25 +253,24 @@ pub(super) fn sort(op: &Op, operands: &Operands<'_>) -> Result<Vec<Datum>> {
     Ok(vec![values, places])
 }
 
-/// Returns the sums of all places before and with each; floats by a product with a triangle, which has both
-/// derivatives.
+/// Returns the sums of all places before and with each. Sums of one, two, four … places are added to those as many
+/// places on, so that nothing is multiplied and an infinite number is none of the sums before it.
 pub(super) fn cumulative_sum(operands: &Operands<'_>, at: i64) -> Result<Datum> {
     let datum = operands.get(0)?;
     if datum.dims().is_empty() {
         return Ok(datum.clone());
     }
     let at = axis(at, datum.dims().len())?;
-    let last = datum.dims().len() - 1;
+    let extent = datum.dims()[at];
     let sum = |x: &Tensor| {
-        let n = x.dims()[at];
-        let triangle: Vec<f64> = (0..n * n)
-            .map(|i| f64::from(u8::from(i / n <= i % n)))
-            .collect();
-        let triangle = Tensor::from_vec(triangle, (n, n), &Device::Cpu)?;
-        let triangle = triangle.to_dtype(x.dtype())?.to_device(x.device())?;
-        let x = x.transpose(at, last)?.contiguous()?;
-        let rows = x.reshape(((), n))?.matmul(&triangle)?;
-        rows.reshape(x.dims())?.transpose(at, last)
+        let mut sums = x.clone();
+        let mut covered = 1;
+        while covered < extent {
+            let before = sums.narrow(at, 0, extent - covered)?;
+            sums = (&sums + before.pad_with_zeros(at, covered, 0)?)?;
+            covered *= 2;
+        }
+        Ok(sums)
     };
     let whole = datum.cast(datum.kind().max(Kind::Int), operands.scope.place)?;
     whole.map(sum)

@@ -130,7 +130,10 @@ fn place(
     let mut from: Vec<usize> = (0..datum.tensor().elem_count()).collect();
     let old = from.len();
     for (i, place) in places.iter().enumerate() {
-        from[*place] = old + i;
+        match from.get_mut(*place) {
+            Some(from) => *from = old + i,
+            None => bail!("place {place} of {old}"),
+        }
     }
     let both = datum.map(|x| {
         let values = values.tensor().to_dtype(x.dtype())?.to_device(x.device())?;

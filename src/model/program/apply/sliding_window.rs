@@ -3,6 +3,7 @@
 use candle_core::{Result, Tensor, bail};
 
 use super::super::op::{Around, Conv, Mean, Method, PoolWindow};
+use super::create;
 use crate::model::ops::{self, Pool};
 
 /// Applies a convolution to images of the kernel's dimensions.
@@ -62,7 +63,14 @@ fn way<const D: usize>(
     };
     let mut x = x.clone();
     match &conv.padding {
-        Around::By(by) => window.padding = sides(by, rank, 0)?,
+        Around::By(by) => {
+            window.padding = sides(by, rank, 0)?;
+            let mut dims = x.dims().to_vec();
+            for (extent, by) in dims.iter_mut().rev().zip(window.padding.iter().rev()) {
+                *extent = extent.saturating_add(by.saturating_mul(2));
+            }
+            create::element_count(&dims, x.elem_count())?;
+        }
         Around::Same => {
             for side in 0..D {
                 let reach = window.dilation[side] * kernel.dim(2 + side)?.saturating_sub(1);
@@ -196,6 +204,9 @@ pub(super) fn resized(
         if size.contains(&0) {
             bail!("an image without pixels");
         }
+        let (samples, channels, ..) = x.dims4()?;
+        let images = samples.saturating_mul(channels).max(1);
+        create::element_count(&[images, size[0], size[1]], x.elem_count())?;
         match method {
             Method::Nearest => ops::upsample_nearest(x, size, ratios),
             Method::Linear(corners) => ops::upsample_bilinear(x, size, corners, ratios),

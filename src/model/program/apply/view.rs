@@ -7,6 +7,9 @@ use crate::model::program::datum::{Datum, axis, broadcast};
 use crate::model::program::kind::Kind;
 use crate::model::program::op::{AxisSlice, Op};
 
+/// Elements of the largest view of a few numbers: what is computed of it takes memory for each.
+const LARGEST_VIEW: usize = 1 << 32;
+
 /// Applies an operation that keeps numbers as they are.
 pub(super) fn apply(op: &Op, operands: &Operands<'_>) -> Result<Datum> {
     if let Op::Cat(dim) | Op::Stack(dim) = op {
@@ -92,11 +95,12 @@ fn filled(to: &[i64], count: usize) -> Result<Vec<usize>> {
 fn squeeze(datum: &Datum, axes: Option<&[i64]>) -> Result<Datum> {
     let rank = datum.dims().len();
     let chosen: Vec<usize> = match axes {
-        Some(axes) => axes
+        // PyTorch takes a single number for a list of one here.
+        Some(axes) if rank > 0 => axes
             .iter()
             .map(|at| axis(*at, rank))
             .collect::<Result<_>>()?,
-        None => (0..rank).collect(),
+        _ => (0..rank).collect(),
     };
     let dims = datum.dims().iter().enumerate();
     let left: Vec<usize> = dims
@@ -139,7 +143,13 @@ fn expand(x: &Tensor, to: &[i64]) -> Result<Tensor> {
         n if n >= 0 => Ok(n as usize),
         n => bail!("an extent of {n}"),
     });
-    x.broadcast_as(extents.collect::<Result<Vec<_>>>()?)
+    let extents = extents.collect::<Result<Vec<_>>>()?;
+    let mut counted = extents.iter();
+    let count = counted.try_fold(1usize, |n, extent| n.checked_mul(*extent));
+    if count.is_none_or(|count| count > LARGEST_VIEW) {
+        bail!("a view of shape {extents:?}, expected at most {LARGEST_VIEW} elements");
+    }
+    x.broadcast_as(extents)
 }
 
 /// A stretch of an axis: which, from where, how many, how far apart.
@@ -315,15 +325,20 @@ fn unfold(datum: &Datum, at: usize, width: usize, step: usize) -> Result<Datum> 
         bail!("windows of {width} on {extent}");
     };
     let count = travel / step.max(1) + 1;
+    let windows = [
+        &datum.dims()[..at],
+        &[count, width],
+        &datum.dims()[at + 1..],
+    ]
+    .concat();
+    create::element_count(&windows, datum.dims().iter().product())?;
     let ids = (0..count).flat_map(|window| (0..width).map(move |i| (window * step + i) as u32));
     let ids: Vec<u32> = ids.collect();
     datum.map(|x| {
         let ids = Tensor::new(ids, x.device())?;
         let taken = x.contiguous()?.index_select(&ids, at)?;
-        let dims = x.dims();
-        let shape = [&dims[..at], &[count, width], &dims[at + 1..]].concat();
-        let taken = taken.reshape(shape)?;
-        let mut order: Vec<usize> = (0..=dims.len()).filter(|axis| *axis != at + 1).collect();
+        let taken = taken.reshape(windows)?;
+        let mut order: Vec<usize> = (0..=x.rank()).filter(|axis| *axis != at + 1).collect();
         order.push(at + 1);
         taken.permute(order)
     })

@@ -12,7 +12,7 @@ use crate::model::program::Input;
 use crate::model::program::kind::Kind;
 use crate::weights::{Role, Roles};
 
-/// Returns what a program takes.
+/// Returns the arguments of a program.
 ///
 /// # Errors
 /// The archive cannot be read.

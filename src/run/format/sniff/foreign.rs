@@ -192,7 +192,7 @@ pub(super) fn by_bytes(front: &[u8]) -> Option<Thing> {
     })
 }
 
-/// Formats whose mark stands behind other fields.
+/// Finds formats whose mark stands behind other fields.
 fn by_fields(front: &[u8]) -> Option<Thing> {
     if front.get(4..8) == Some(b"TFL3") {
         return Some(model("a TensorFlow Lite model", SOURCE));

@@ -115,7 +115,7 @@ impl App {
             | Action::ShowWeights
             | Action::ShowCurvature
             | Action::ShowCompare
-            | Action::ShowSurface
+            | Action::ShowRelief
             | Action::NextView
             | Action::PreviousView
             | Action::NextDirections => return self.navigation.turn(action),

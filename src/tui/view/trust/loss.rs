@@ -51,7 +51,7 @@ pub(super) fn word(snapshot: &Snapshot) -> &'static str {
     }
 }
 
-/// Returns what is taken for granted of the model, and what speaks for it.
+/// Returns the assumptions about the model, and the evidence for them.
 fn assumed(app: &App, width: usize) -> Vec<Row> {
     let theme = app.theme();
     let Some(assumed) = &app.snapshot().assumed else {
@@ -101,7 +101,7 @@ fn alternatives(app: &App, assumed: &Assumed, room: usize) -> Vec<Row> {
         .collect()
 }
 
-/// Returns what training logged itself at the checkpoint: `0.312 eval 0.33 lr 0.001`.
+/// Returns the values that training logged itself at the checkpoint: `0.312 eval 0.33 lr 0.001`.
 fn logged(app: &App) -> Option<Row> {
     let logged = facts::logged(app);
     let value = logged.train.or(logged.eval)?;
@@ -146,7 +146,7 @@ fn fidelity(app: &App) -> Option<Row> {
     Some(Row::new("map of", format!("{few} samples"), Style::new()).with([rest]))
 }
 
-/// Returns what averaging the last checkpoints would change: the best of several numbers of them.
+/// Returns the change of the loss by averaging the last checkpoints: the best of several numbers of them.
 fn average(app: &App) -> Option<Row> {
     let snapshot = app.snapshot();
     let mut lines = snapshot.checkpoints.iter().rev();

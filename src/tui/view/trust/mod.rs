@@ -51,7 +51,7 @@ fn rows(app: &App, width: usize) -> Vec<Row> {
     rows
 }
 
-/// Returns what is measured, and on what.
+/// Returns the name of the measured loss, and of its samples.
 fn sources(app: &App) -> Vec<Row> {
     let theme = app.theme();
     let snapshot = app.snapshot();
@@ -115,7 +115,7 @@ fn thousands(count: usize) -> String {
     grouped.join(" ")
 }
 
-/// Returns what of the path is deleted and thinned, for a line.
+/// Returns the numbers of checkpoints that are deleted and thinned, for a line.
 fn short_of(app: &App) -> Vec<Piece> {
     let theme = app.theme();
     let snapshot = app.snapshot();

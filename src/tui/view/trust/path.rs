@@ -108,7 +108,7 @@ pub(super) fn thinned(app: &App) -> Option<Row> {
     Some(row.with([", copies are full".into(), " (--keep)".into()]))
 }
 
-/// Returns what is not on the path: the number that cannot be read and that are left out, with the newest
+/// Returns the numbers of checkpoints that cannot be read and that are left out, with the newest
 /// reasons.
 pub(super) fn missing(app: &App) -> Vec<Row> {
     let theme = app.theme();

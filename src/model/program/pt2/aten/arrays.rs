@@ -142,10 +142,13 @@ pub(super) fn piece(call: &mut Call<'_>, base: &str) -> Option<Translated> {
             else {
                 return None;
             };
+            let end = start.checked_add(length)?;
+            // From a place that counts from the end, 0 is the end itself.
+            let is_to_end = start < 0 && end == 0;
             Op::Slice(AxisSlice {
                 axis,
                 start: Size::Fixed(start),
-                end: Size::Fixed(start.checked_add(length)?),
+                end: Size::Fixed(if is_to_end { i64::MAX } else { end }),
                 step: 1,
             })
         }
