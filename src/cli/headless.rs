@@ -26,8 +26,9 @@ use super::warn;
 const LINES_EVERY: Duration = Duration::from_secs(1);
 /// Between these two frames lie apart.
 const EVERY: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(7 * 24 * 3600)];
-/// Columns and rows of a frame: a screen of one character to more than any has.
-const SIDES: RangeInclusive<u16> = 1..=500;
+/// Columns and rows of a frame: below the least its numbers would be cut.
+const COLUMNS: RangeInclusive<u16> = 20..=500;
+const ROWS: RangeInclusive<u16> = 5..=500;
 
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Output")]
@@ -149,12 +150,16 @@ fn every(text: &str) -> Result<Duration, String> {
 }
 
 fn size(text: &str) -> Result<Size, String> {
-    let side = |text: &str| text.parse().ok().filter(|side| SIDES.contains(side));
+    let side = |text: &str, sides: &RangeInclusive<u16>| {
+        let side = text.parse().ok();
+        side.filter(|side| sides.contains(side))
+    };
     text.split_once('x')
-        .and_then(|(columns, rows)| Some(Size::new(side(columns)?, side(rows)?)))
+        .and_then(|(columns, rows)| Some(Size::new(side(columns, &COLUMNS)?, side(rows, &ROWS)?)))
         .ok_or_else(|| {
-            let most = SIDES.end();
-            format!("expected COLUMNSxROWS such as 120x40, each from 1 to {most}")
+            let [least, most] = [RangeInclusive::start, RangeInclusive::end]
+                .map(|end| format!("{}x{}", end(&COLUMNS), end(&ROWS)));
+            format!("expected COLUMNSxROWS such as 120x40, from {least} to {most}")
         })
 }
 
@@ -186,7 +191,7 @@ mod tests {
     #[test]
     fn a_size_is_columns_and_rows() {
         assert_eq!(size("80x24"), Ok(Size::new(80, 24)));
-        for wrong in ["80", "0x24", "80x501", "80x24x1", "x"] {
+        for wrong in ["80", "0x24", "80x501", "80x24x1", "x", "19x24", "80x4"] {
             assert!(size(wrong).is_err(), "{wrong}");
         }
     }

@@ -128,6 +128,8 @@ const PLACES: usize = 200;
 
 impl From<CurvatureFindings> for HessianReport {
     fn from(found: CurvatureFindings) -> Self {
+        // At the rate 0 nothing moves, so that there is no edge.
+        let moving = found.learning_rate.filter(|rate| *rate > 0.0);
         Self {
             run: found.run,
             origin: OriginPoint { step: found.origin },
@@ -135,9 +137,9 @@ impl From<CurvatureFindings> for HessianReport {
             assumed: found.assumed,
             at: found.at,
             learning_rate: found.learning_rate,
-            edge: found.learning_rate.map(|rate| 2.0 / rate),
+            edge: moving.map(|rate| 2.0 / rate),
             optimizer: found.optimizer,
-            optimizer_edge: (found.learning_rate).and_then(|rate| found.optimizer?.edge(rate)),
+            optimizer_edge: moving.and_then(|rate| found.optimizer?.edge(rate)),
             samples: found.samples,
             parameters: found.parameters,
             seed: found.seed,

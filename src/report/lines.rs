@@ -4,6 +4,7 @@ use std::collections::HashSet;
 
 use serde_json::{Value, json};
 
+use crate::loss::Measure;
 use crate::session::{CheckpointLine, CheckpointState, Finding, KeptLine, Snapshot, size_in_words};
 
 use crate::plot::axis::short;
@@ -256,7 +257,10 @@ fn checkpoint(old: Option<&CheckpointLine>, line: &CheckpointLine, after: &Snaps
         let text = format!("gone {}: {place}", name(line));
         events.push(Event::with_line("checkpoint", facts(line, "kept"), text));
     }
-    if let (Some(truth), None) = (line.truth, old.and_then(|old| old.truth)) {
+    let bits = |truth: Measure| [truth.loss, truth.score].map(f64::to_bits);
+    let known = old.and_then(|old| old.truth).map(bits);
+    // It changes where another function is assumed from now on.
+    if let Some(truth) = line.truth.filter(|truth| known != Some(bits(*truth))) {
         let mut told = json!({
             "step": line.step,
             "path": line.path.display().to_string(),
@@ -430,7 +434,6 @@ mod tests {
 
     use super::*;
     use crate::landscape::Surface;
-    use crate::loss::Measure;
     use crate::run::{Logged, TrainingLog};
     use crate::session::{Map, MapPlane, Progress};
     use crate::weights::Trajectory;
@@ -441,6 +444,21 @@ mod tests {
             state,
             ..CheckpointLine::new(format!("run/model_{step}.pt").as_ref())
         }
+    }
+
+    #[test]
+    fn a_loss_that_is_measured_anew_is_told_again() {
+        let measured = |loss| {
+            let mut snapshot = snapshot(vec![line(10, CheckpointState::OnPath)]);
+            snapshot.checkpoints[0].truth = Some(Measure { loss, score: 0.25 });
+            snapshot
+        };
+        let told = changes(&measured(0.5), &measured(0.75));
+        assert_eq!(
+            told,
+            ["loss 0.7500 at step 10 (model_10.pt), accuracy 25.0 %"]
+        );
+        assert!(changes(&measured(f64::NAN), &measured(f64::NAN)).is_empty());
     }
 
     #[test]

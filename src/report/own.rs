@@ -237,7 +237,27 @@ fn is_picture(text: &str) -> bool {
     if text.starts_with("<svg ") || text.starts_with("<?xml version=\"1.0\"?>\n<!--") {
         return text.lines().nth(1) == Some(svg::MARK);
     }
-    is_screen(&without_colours(text))
+    let text = without_colours(text);
+    is_screen(&text) || is_small_screen(&text)
+}
+
+/// Tells the characters of a small screen, which has no first line of its own: by the loss in its last line, below a
+/// picture that has no words but those of a frame.
+fn is_small_screen(text: &str) -> bool {
+    let mut lines = text.lines().rev().skip_while(|line| line.is_empty());
+    let last = lines.next().and_then(|line| line.strip_prefix("loss "));
+    let Some(loss) = last.and_then(|rest| rest.split(' ').next()) else {
+        return false;
+    };
+    let is_number = |text: &str| text == "–" || text.parse::<f64>().is_ok();
+    let is_word = |word: &str| word.bytes().filter(u8::is_ascii_alphabetic).count() > 2;
+    let (mut rows, mut is_framed, mut has_words) = (0, false, false);
+    for line in lines {
+        rows += 1;
+        is_framed = line.starts_with(['╭', '+']);
+        has_words |= line.split(' ').any(is_word);
+    }
+    is_number(loss) && rows >= 2 && (is_framed || !has_words)
 }
 
 /// Tells the characters of a screen by its first line and the frame below.
@@ -337,6 +357,9 @@ mod tests {
     #[case::other_log("cfg: 12 checkpoints, 400 parameters\n")]
     #[case::coloured_log("\u{1b}[0;32mINFO\u{1b}[0m training started\n")]
     #[case::notes(" isoloss  my notes on it\n")]
+    #[case::log("epoch 1\nloss 0.7\nepoch 2\nloss 0.5\n")]
+    #[case::losses("loss 0.7\nloss 0.5\n")]
+    #[case::words("12.5\n3.5\nloss of friction\n")]
     #[case::more_notes("run: mlp, 9 train samples\nnothing else\n")]
     #[case::svg(
         r#"<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 24 24"><path d="M0 0"/></svg>"#
@@ -367,6 +390,8 @@ mod tests {
         "weird: 3 checkpoints: 4 checkpoints, steps 0 to 3, 9 parameters\nOne checkpoint is a point: there is no path yet.\n"
     )]
     #[case::screen(" runs/a  ● watching  step 0\n╭ landscape ─╮\n")]
+    #[case::small_screen("   ●⠤⡀   \n ○⠔⠁⣀   \n\nloss 0.395  assumed  step 5\n")]
+    #[case::small_screen_of_words("+ weights over +\n| 6.01 |\n+---+\nloss –  step 5\n")]
     #[case::coloured(
         "\u{1b}[0;1m \u{1b}[0mruns/a  * frozen, 3 newer\u{1b}[0m\nsaid\n\u{1b}[0;2m+ a +\n"
     )]

@@ -86,8 +86,13 @@ impl InquirySchedule {
 
     /// Returns the function that is to be measured from now on, where it is another one than so far.
     pub(super) fn fold(&mut self, answer: &Assumed) -> Option<AssumedFunction> {
+        let is_of_path = answer.samples > 0;
         let known = self.function.replace(answer.function.clone());
-        let is_new = known.is_some_and(|known| known != answer.function);
+        let is_new = match known {
+            Some(known) => known != answer.function,
+            // An answer that was kept may come before any device says what it begins with.
+            None => is_of_path && answer.function != AssumedFunction::default(),
+        };
         is_new.then(|| answer.function.clone())
     }
 }
@@ -203,6 +208,16 @@ mod tests {
         let tanh = answer(Activation::Tanh, 6);
         assert_eq!(inquiry.fold(&tanh), Some(tanh.function));
         assert!(!inquiry.counts(&usual), "a device that comes late");
+        // An answer that was kept may be the first that is told.
+        let mut inquiry = InquirySchedule::default();
+        let gelu = answer(Activation::Gelu, 6);
+        assert_eq!(inquiry.fold(&gelu), Some(gelu.function.clone()));
+        assert_eq!(inquiry.fold(&gelu), None);
+        let exported = Assumed {
+            samples: 6,
+            ..Assumed::default()
+        };
+        assert_eq!(InquirySchedule::default().fold(&exported), None);
     }
 
     #[test]

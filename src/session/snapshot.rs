@@ -377,11 +377,12 @@ impl Snapshot {
     }
 
     /// Returns the curvature at which the optimizer's steps begin to grow at a checkpoint of the path, as
-    /// [`Hyper::edge`]; `None` if its learning rate is not known.
+    /// [`Hyper::edge`]; `None` if its learning rate is not known, or 0.
     #[must_use]
     pub fn edge(&self, member: usize) -> Option<f64> {
         let settings = self.hyper.get(member).copied().unwrap_or_default();
-        Some(settings.edge(self.rate(member)?))
+        let rate = self.rate(member).filter(|rate| *rate > 0.0)?;
+        Some(settings.edge(rate))
     }
 
     /// Returns the optimizer of the newest checkpoint of the path.

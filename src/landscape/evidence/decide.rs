@@ -11,6 +11,7 @@ use super::effort::Effort;
 use super::follow::Follower;
 use super::inquiry::Inquiry;
 use super::scales::ScaleChoice;
+use super::statistics::Fitting;
 use super::verdict::{
     self, AGAINST_UPDATES, ENOUGH_UPDATES, FAR_HIGHER, FEWEST_UPDATES, LEVEL, Mean,
 };
@@ -20,6 +21,9 @@ use super::{Alternative, AssumedFunction, Basis};
 const STATIONS: usize = 4;
 /// Number of samples below which updates that follow no gradient say nothing, because so few have a gradient of their own.
 const FEWEST_SAMPLES: usize = 32;
+/// Ratio of losses from which a reading is hardly the one that was trained, because another that the updates follow too
+/// knows the samples so much better.
+const FAR_LOWER: f64 = 10.0;
 /// Share of the loss of guessing below which a checkpoint has learned something.
 const LEARNED: f64 = 0.8;
 /// Share of the loss of guessing that no wrong labels, samples or weights reach.
@@ -92,10 +96,14 @@ impl Inquiry<'_> {
     fn by_path(&self, best: usize) -> Result<Choice, LandscapeError> {
         let is_kin = |i: usize| self.are_kin(best, i);
         let close = verdict::tied(&self.scores, best, is_kin);
+        let fitting = self.fitting(&close)?;
+        let overruled = fitting.as_ref().is_some_and(|fitting| fitting.are_others);
         // Updates hardly tell one activation from a like one, which running statistics do.
-        let (tied, is_by_statistics, is_contradicted) = if let Some(fit) = self.fitting(&close)? {
-            let is_fewer = fit.len() < close.len();
-            (fit, is_fewer, false)
+        let (tied, is_by_statistics, is_contradicted) = if let Some(fitting) = fitting {
+            let is_fewer = fitting.readings.len() < close.len();
+            (fitting.readings, is_fewer, false)
+        } else if let Some(others) = self.far_lower(&close)? {
+            (others, false, true)
         } else {
             let tied = self.comparable(close)?;
             // Where the updates hardly follow any, that one of them is ahead says little.
@@ -109,7 +117,11 @@ impl Inquiry<'_> {
         let followed: Vec<usize> = followed
             .filter(|i| self.scores[*i].mean().is_followed(count))
             .collect();
-        let basis = if count > 1 { Basis::Path } else { Basis::Usual };
+        let basis = match count {
+            _ if overruled => Basis::Statistics,
+            1 => Basis::Usual,
+            _ => Basis::Path,
+        };
         Ok(Choice {
             taken: self
                 .usual_of(&followed)
@@ -137,7 +149,7 @@ impl Inquiry<'_> {
         if all.len() < 2 || cosine.is_some_and(Mean::is_negative) {
             return Ok(usual(vec![0]));
         }
-        if let Some(fit) = self.fitting(&all)? {
+        if let Some(Fitting { readings: fit, .. }) = self.fitting(&all)? {
             return Ok(Choice {
                 taken: self.usual_of(&fit).unwrap_or(0),
                 basis: if fit.len() < all.len() {
@@ -265,6 +277,33 @@ impl Inquiry<'_> {
             a.0.cmp(&b.0).then(a.1.total_cmp(&b.1))
         };
         tied.iter().max_by(pick).copied()
+    }
+
+    /// Returns the readings that the updates follow too, if less than these, whose losses at the newest checkpoint are lower by
+    /// so much that these are hardly what was learned; `None` if there are none, or it would take long to know.
+    fn far_lower(&self, close: &[usize]) -> Result<Option<Vec<usize>>, LandscapeError> {
+        let count = self.candidates.len();
+        let is_followed = |i: &usize| self.scores[*i].mean().is_followed(count);
+        let behind = (0..count).filter(|i| !close.contains(i) && is_followed(i));
+        let behind: Vec<usize> = behind.collect();
+        let all = [close, &behind].concat();
+        let newest = self.question.newest().filter(|_| !behind.is_empty());
+        let Some(newest) = newest.filter(|_| self.can_rank(&all)) else {
+            return Ok(None);
+        };
+        let losses = if self.batch_norm {
+            self.best_losses(&all, &self.more(BEST_SCALES * all.len()), newest)?
+        } else {
+            self.losses(&all, &self.more(all.len()), &[newest])?
+        };
+        let (own, others) = losses.split_at(close.len());
+        let lowest = verdict::lowest(others);
+        let has_learned = lowest < LEARNED_WELL * self.guessing();
+        if !has_learned || verdict::lowest(own) <= FAR_LOWER * lowest {
+            return Ok(None);
+        }
+        let near = verdict::near(others, AGAINST_UPDATES).into_iter();
+        Ok(Some(near.map(|i| behind[i]).collect()))
     }
 
     /// Returns the tied readings whose losses at the newest checkpoint are not far above the others'.

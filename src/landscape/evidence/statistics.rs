@@ -18,6 +18,9 @@ use super::verdict;
 const FITTING: f64 = 0.1;
 /// Multiple of the shortest distance up to which readings fit as well, and a distance that samples differ by anyway.
 const AS_WELL: (f64, f64) = (1.5, 0.005);
+/// Ratio of distances from which statistics speak against a reading, whatever the updates follow: those of a network that
+/// knows a few samples by heart may follow the gradient of another one better, which still has something to learn.
+const AGAINST: f64 = 5.0;
 /// The same of the pixels' scales, which are farther apart.
 const SCALES_AS_WELL: (f64, f64) = (3.0, 0.02);
 /// Largest square that one channel adds: a channel that is dead or new is no reason.
@@ -34,6 +37,13 @@ struct Distances {
     others: f64,
 }
 
+/// The readings that running statistics fit.
+pub(super) struct Fitting {
+    pub(super) readings: Vec<usize>,
+    /// They are none of those that were asked, which the statistics fit far worse.
+    pub(super) are_others: bool,
+}
+
 /// The scales of pixels that running statistics leave.
 pub(super) struct FittingScales {
     /// Those that fit as well as the best, the best first.
@@ -43,25 +53,56 @@ pub(super) struct FittingScales {
 }
 
 impl Inquiry<'_> {
-    /// Returns the readings whose statistics fit the running ones as well as the best does; `None` if batch norm does not
-    /// tell, it would take long, or there is but one.
-    pub(super) fn fitting(&self, readings: &[usize]) -> Result<Option<Vec<usize>>, LandscapeError> {
-        let newest = self.question.newest().filter(|_| readings.len() > 1);
+    /// Returns the readings whose statistics fit the running ones as well as the best of them does, or those of all
+    /// others if these fit far better; `None` if batch norm does not tell, or it would take long.
+    pub(super) fn fitting(&self, readings: &[usize]) -> Result<Option<Fitting>, LandscapeError> {
+        if self.candidates.len() < 2 {
+            return Ok(None);
+        }
+        let Some(distances) = self.distances_of(readings)? else {
+            return Ok(None);
+        };
+        let own = verdict::lowest(&distances);
+        let of_others = if own > AGAINST * AS_WELL.1 {
+            let others = (0..self.candidates.len()).filter(|i| !readings.contains(i));
+            let others: Vec<usize> = others.collect();
+            self.distances_of(&others)?.map(|found| (others, found))
+        } else {
+            None
+        };
+        if let Some((others, distances)) = of_others {
+            let best = verdict::lowest(&distances);
+            if overrule(own, best) {
+                return Ok(Some(Fitting {
+                    readings: fitting(&distances, AS_WELL, &others),
+                    are_others: true,
+                }));
+            }
+        }
+        let tells = readings.len() > 1 && own <= FITTING;
+        Ok(tells.then(|| Fitting {
+            readings: fitting(&distances, AS_WELL, readings),
+            are_others: false,
+        }))
+    }
+
+    /// Returns the distance of the statistics of each of these readings at the newest checkpoint; `None` if batch norm does
+    /// not tell, or it would take long.
+    fn distances_of(&self, readings: &[usize]) -> Result<Option<Vec<f64>>, LandscapeError> {
+        let newest = self.question.newest().filter(|_| !readings.is_empty());
         let Some(newest) = newest.filter(|_| self.has_statistics(readings.len())) else {
             return Ok(None);
         };
         let (flat, data) = (self.question.flat(newest)?, self.more(readings.len()));
-        let mut distances = Vec::with_capacity(readings.len());
-        for reading in readings {
+        let distance = |reading: &usize| {
             let recognized = &self.candidates[*reading].recognized;
-            distances.push(self.distances(recognized, &data, &flat)?.others);
-        }
-        let best = verdict::lowest(&distances);
-        if best > FITTING {
-            return Ok(None);
-        }
-        let fit = fitting(&distances, AS_WELL).into_iter();
-        Ok(Some(fit.map(|i| readings[i]).collect()))
+            Ok(self.distances(recognized, &data, &flat)?.others)
+        };
+        readings
+            .iter()
+            .map(distance)
+            .collect::<Result<_, _>>()
+            .map(Some)
     }
 
     /// Returns the scales of pixels under which a reading's first norm is given what the running statistics say; `None` if
@@ -85,7 +126,8 @@ impl Inquiry<'_> {
         if !best.is_finite() {
             return Ok(None);
         }
-        let mut scales = fitting(&distances, SCALES_AS_WELL);
+        let all: Vec<usize> = (0..count).collect();
+        let mut scales = fitting(&distances, SCALES_AS_WELL, &all);
         scales.sort_by(|a, b| distances[*a].total_cmp(&distances[*b]));
         Ok(Some(FittingScales {
             scales,
@@ -160,12 +202,18 @@ fn of_norm(
     Ok(squares.iter().flatten().sum::<f64>() / count)
 }
 
-/// Returns those that fit as well as the best.
-fn fitting(distances: &[f64], (factor, floor): (f64, f64)) -> Vec<usize> {
+/// Returns true if the shortest distance of other readings speaks against those whose shortest is `own`.
+fn overrule(own: f64, others: f64) -> bool {
+    others <= FITTING && own > AGAINST * others.max(AS_WELL.1)
+}
+
+/// Returns those of `all` that fit as well as the best.
+fn fitting(distances: &[f64], (factor, floor): (f64, f64), all: &[usize]) -> Vec<usize> {
     let best = verdict::lowest(distances);
     let most = (factor * best).max(best + floor);
-    let fits = |i: &usize| distances[*i] <= most;
-    (0..distances.len()).filter(fits).collect()
+    let pairs = all.iter().zip(distances);
+    let fit = pairs.filter(|(_, distance)| **distance <= most);
+    fit.map(|(one, _)| *one).collect()
 }
 
 #[cfg(test)]
@@ -209,9 +257,21 @@ mod tests {
     }
 
     #[test]
+    fn statistics_overrule_updates_where_they_fit_another_reading_far_better() {
+        // A network of max pooling whose updates followed the gradient of average pooling better, on samples that it
+        // knew by heart; beside it the same network under GELU, and another padding.
+        assert!(overrule(0.9431, 0.0027));
+        assert!(overrule(0.0839, 0.0018));
+        assert!(!overrule(0.0139, 0.0027), "about as near");
+        assert!(!overrule(0.6, 0.3), "nothing fits");
+        assert!(!overrule(f64::NAN, 0.01) && !overrule(0.5, f64::INFINITY));
+    }
+
+    #[test]
     fn those_fit_that_are_about_as_near_as_the_best() {
-        assert_eq!(fitting(&[0.022, 0.0227, 0.0395], AS_WELL), [0, 1]);
-        assert_eq!(fitting(&[0.0005, 0.0019, f64::NAN], AS_WELL), [0, 1]);
-        assert_eq!(fitting(&[f64::NAN; 2], AS_WELL), [0usize; 0]);
+        let fit = |distances: &[f64]| fitting(distances, AS_WELL, &[0, 1, 2]);
+        assert_eq!(fit(&[0.022, 0.0227, 0.0395]), [0, 1]);
+        assert_eq!(fit(&[0.0005, 0.0019, f64::NAN]), [0, 1]);
+        assert_eq!(fit(&[f64::NAN; 2]), [0usize; 0]);
     }
 }

@@ -155,6 +155,8 @@ fn verdict(app: &App, edge: &[f64]) -> String {
         let time = time.map_or_else(String::new, |time| format!(", {time}"));
         format!(" · {} more to measure{time}", analysis.left)
     });
+    let rate = app.selected().and_then(|at| snapshot.rate(at));
+    let is_still = rate == Some(0.0);
     let said = match (known, edge.filter(|edge| edge.is_finite())) {
         (Some((_, value)), Some(edge)) => format!(
             "step {step}: λmax {} is {} of {}, {}",
@@ -162,6 +164,10 @@ fn verdict(app: &App, edge: &[f64]) -> String {
             short(*value / edge),
             formula(snapshot),
             short(edge)
+        ),
+        (Some((_, value)), None) if is_still => format!(
+            "step {step}: λmax {}; at the learning rate 0 there is no edge",
+            short(*value)
         ),
         (Some((_, value)), None) => format!(
             "step {step}: λmax {}; 2/lr needs a learning rate, in the checkpoints or in a log",

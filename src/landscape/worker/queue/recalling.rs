@@ -48,6 +48,10 @@ impl<R: FnMut(WorkerEvent) -> bool> Queue<R> {
             WorkerEvent::Model { .. } => self
                 .found_out
                 .retain(|known| !matches!(known, WorkerEvent::Model { .. })),
+            // The answer of a path is a value of its own, and not what a device begins with.
+            WorkerEvent::Assumed(assumed) if assumed.samples > 0 && assumed.batches.is_none() => {
+                return;
+            }
             WorkerEvent::Assumed(assumed) => {
                 self.found_out
                     .retain(|known| !matches!(known, WorkerEvent::Assumed(_)));

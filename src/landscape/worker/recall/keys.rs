@@ -18,7 +18,7 @@ use crate::landscape::device::Precision;
 /// The version of what is measured: raised when a kernel, a choice of samples or a plane's rule changes its values.
 const NUMERICS: u32 = 4;
 /// The version of the decision which function a path followed: raised when another may be taken of the same run.
-const DECISION: u32 = 7;
+const DECISION: u32 = 8;
 
 /// The key of a value.
 #[derive(Clone, Copy, Debug, PartialEq)]
