@@ -324,7 +324,7 @@ fn docs_of_functions_begin_with_a_verb() {
                 && letters.ends_with('s')
                 && letters.chars().all(|c| c.is_ascii_alphabetic());
             // Plurals that have begun docs in the place of verbs.
-            let nouns = ["Ticks", "Strips", "Formats", "Remarks", "Maps", "Samples"];
+            let nouns = ["Ticks", "Strips", "Formats", "Remarks", "Maps"];
             let is_verb = is_verb && !nouns.contains(&letters);
             assert!(is_verb, "{}: {word}", path.display());
             count += 1;
