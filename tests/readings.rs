@@ -381,3 +381,32 @@ fn a_line_between_runs_of_two_functions_says_so() {
     let warning = said("relu-none", "relu-none");
     assert!(!warning.contains("the second run"), "{warning}");
 }
+
+#[test]
+fn runs_that_are_read_as_different_functions_are_told_apart() {
+    let compared = |runs: [&str; 2]| {
+        let output = Command::new(env!("CARGO_BIN_EXE_isoloss"))
+            .arg("compare")
+            .args(runs.map(fixture))
+            .args([
+                "--data",
+                "digits",
+                "--samples",
+                "256",
+                "--x=-1:1:3",
+                "--y=-1:1:3",
+            ])
+            .output()
+            .unwrap();
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{said}");
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let text = compared(["relu-adamw", "tanh"]);
+    assert!(
+        text.contains("warning: relu-adamw is measured as activation relu"),
+        "{text}"
+    );
+    assert!(text.contains("tanh as activation tanh"), "{text}");
+    assert!(!compared(["tanh", "tanh"]).contains("is measured as"));
+}

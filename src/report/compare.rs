@@ -230,6 +230,25 @@ impl CompareReport {
         )
     }
 
+    /// Says that runs of one model are measured as different functions, in a line; nothing if they are not.
+    fn functions(&self) -> String {
+        let Some((first, others)) = self.subjects.split_first() else {
+            return String::new();
+        };
+        let differs = |other: &&Subject| {
+            other.model == first.model && other.assumed.function != first.assumed.function
+        };
+        others.iter().find(differs).map_or_else(String::new, |other| {
+            format!(
+                "warning: {} is measured as {}, {} as {}: their losses compare only if each is the function of its run\n",
+                first.label,
+                first.assumed.taken(),
+                other.label,
+                other.assumed.taken()
+            )
+        })
+    }
+
     /// Returns a line a run, then the maps in panels.
     #[must_use]
     pub fn text(&self, width: usize) -> String {
@@ -258,6 +277,7 @@ impl CompareReport {
                 let _ = writeln!(text, "  {}", fidelity.sentence());
             }
         }
+        text += &self.functions();
         text.push('\n');
         text + &self
             .panels(width, map::layers(), map::marker(), None)
