@@ -49,9 +49,9 @@ fn variable_of(error: &clap::Error, command: &Command, arguments: &[OsString]) -
     let variable = |command: &Command| {
         let mut options = command.get_arguments();
         let option = options.find(|option| option.get_long() == Some(long));
-        option?
-            .get_env()
-            .map(|name| name.to_string_lossy().into_owned())
+        // One that is not set has no value: it may be that of a file, or of the option's short form.
+        let name = option?.get_env().filter(|name| env::var_os(name).is_some());
+        name.map(|name| name.to_string_lossy().into_owned())
     };
     let all = std::iter::once(command).chain(command.get_subcommands());
     all.into_iter().find_map(variable)
@@ -119,6 +119,26 @@ mod tests {
     use super::*;
     use clap::{Arg, value_parser};
     use rstest::rstest;
+
+    #[test]
+    fn a_variable_is_named_only_where_it_holds_the_value() {
+        // Every process has the one, nobody sets the other.
+        let said = |variable: &'static str, arguments: &[&str]| {
+            let count = Arg::new("count").long("count").env(variable);
+            let command = Command::new("a").arg(count.value_parser(value_parser!(u8)));
+            let arguments: Vec<OsString> = arguments.iter().map(OsString::from).collect();
+            let error = command.clone().try_get_matches_from(&arguments);
+            let error = error.err().or_else(|| {
+                let wrong = command.clone().try_get_matches_from(["a", "--count=x"]);
+                wrong.err()
+            });
+            variable_of(&error.unwrap(), &command, &arguments)
+        };
+        let set = "PATH";
+        assert_eq!(said(set, &["a"]).as_deref(), Some(set));
+        assert_eq!(said(set, &["a", "--count", "x"]), None);
+        assert_eq!(said("ISOLOSS_NOBODY_SETS_THIS", &["a"]), None);
+    }
 
     #[rstest]
     #[case::value("--bn=1\n2\u{1b}[2J")]
