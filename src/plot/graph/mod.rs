@@ -50,6 +50,14 @@ pub struct Curve<'a> {
     pub stroke: Stroke,
 }
 
+impl Curve<'_> {
+    /// Returns the lowest and highest finite value; `None` if there is none.
+    fn range(&self) -> Option<[f64; 2]> {
+        let finite = || self.y.iter().copied().filter(|value| value.is_finite());
+        Some([finite().reduce(f64::min)?, finite().reduce(f64::max)?])
+    }
+}
+
 /// A place along the axis that is marked on every solid curve, e.g. the checkpoint of a slice.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Mark {
@@ -90,6 +98,8 @@ const FLAT: f64 = 0.05;
 const LOGARITHMIC: f64 = 100.0;
 /// Multiple of nine tenths of the values from which one makes an axis logarithmic too: a spike would flatten all that is below it.
 const SPIKE: f64 = 5.0;
+/// Multiple of a curve's highest value from which another curve makes the axis logarithmic, so that it is not a flat line.
+const FLATTENED: f64 = 10.0;
 /// Number of values of which one can be a spike.
 const FEWEST: usize = 6;
 
@@ -170,18 +180,41 @@ impl Graph<'_> {
 
     /// Returns the scale of one side; `None` if nothing is finite.
     fn scale(&self, side: AxisSide) -> Option<Scale> {
-        let finite = || {
-            let values = self.on(side).flat_map(|curve| curve.y.iter().copied());
-            values.filter(|value| value.is_finite())
+        let whole = self.range(side, |_| true)?;
+        // A band's lower edge is close to zero where the error is as large as the value: it may not set a logarithm.
+        let lines = self.range(side, |curve| curve.stroke != Stroke::Band);
+        let lines = lines.unwrap_or(whole);
+        let is_clear = self.beyond_noise(side, lines) == lines;
+        let logarithmic =
+            side == AxisSide::Left && lines[0] > 0.0 && is_clear && self.is_wide(side, lines);
+        let range = if logarithmic {
+            lines
+        } else {
+            self.beyond_noise(side, whole)
         };
-        let mut range = [finite().reduce(f64::min)?, finite().reduce(f64::max)?];
-        if self.on(side).any(|curve| curve.stroke == Stroke::Bars) {
-            range = [range[0].min(0.0), range[1].max(0.0)];
-        }
-        let range = self.beyond_noise(side, range);
-        let is_wide = range[1] / range[0] >= LOGARITHMIC || has_spike(finite().collect());
-        let logarithmic = side == AxisSide::Left && range[0] > 0.0 && is_wide;
         Some(Scale { range, logarithmic })
+    }
+
+    /// Returns the lowest and highest finite value of those curves on one side; `None` if they have none.
+    fn range(&self, side: AxisSide, counts: impl Fn(&Curve<'_>) -> bool) -> Option<[f64; 2]> {
+        let curves = || self.on(side).filter(|curve| counts(curve));
+        let [low, high] = curves()
+            .filter_map(Curve::range)
+            .reduce(|[low, high], [a, b]| [low.min(a), high.max(b)])?;
+        if curves().any(|curve| curve.stroke == Stroke::Bars) {
+            return Some([low.min(0.0), high.max(0.0)]);
+        }
+        Some([low, high])
+    }
+
+    /// Returns true if a linear scale of that range would hide what is low on it: a spike or another curve is far above.
+    fn is_wide(&self, side: AxisSide, [low, high]: [f64; 2]) -> bool {
+        let lines = || self.on(side).filter(|curve| curve.stroke != Stroke::Band);
+        let values = lines().flat_map(|curve| curve.y.iter().copied());
+        let is_below = |[_, highest]: [f64; 2]| high >= FLATTENED * highest;
+        high / low >= LOGARITHMIC
+            || has_spike(values.filter(|value| value.is_finite()).collect())
+            || lines().filter_map(Curve::range).any(is_below)
     }
 
     /// Widens a range that is not much wider than the bands on it, so that noise is not blown up to a curve.
@@ -218,7 +251,7 @@ impl Graph<'_> {
             ..self.faint()
         };
         for [low, high] in self.bands(side) {
-            let edges = [low, high].map(|edge| frame.points(edge));
+            let edges = [low, high].map(|edge| frame.edge(edge));
             for column in 0..frame.width {
                 let at = column as f64 + 0.5;
                 let [Some(low), Some(high)] = edges.each_ref().map(|edge| height(edge, at)) else {
@@ -473,6 +506,14 @@ impl Frame {
             share(x, self.x) * self.width as f64,
             (1.0 - self.scale.share(y)) * self.height as f64,
         ]
+    }
+
+    /// Returns the points of a band's edge: one below the scale is at its foot, because zero has no logarithm.
+    fn edge(&self, curve: &Curve<'_>) -> Vec<[f64; 2]> {
+        let [low, high] = self.scale.range;
+        let points = curve.x.iter().zip(curve.y);
+        let within = |y: f64| if y.is_nan() { y } else { y.clamp(low, high) };
+        points.map(|(x, y)| self.place(*x, within(*y))).collect()
     }
 
     fn points(&self, curve: &Curve<'_>) -> Vec<[f64; 2]> {

@@ -262,6 +262,59 @@ fn a_curve_within_its_standard_error_looks_flat() {
 }
 
 #[test]
+fn a_logarithmic_scale_ends_where_the_curve_does_not_where_its_band_does() {
+    let (x, y) = ([0.0, 1.0, 2.0], [0.2, 2.0, 0.01]);
+    let scale = |low: f64| {
+        let low = [low, 1.9, 0.009];
+        let scale = graph(
+            vec![
+                curve(&x, &low, AxisSide::Left, Stroke::Band),
+                curve(&x, &[0.4, 2.1, 0.011], AxisSide::Left, Stroke::Band),
+                curve(&x, &y, AxisSide::Left, Stroke::Solid),
+            ],
+            &[],
+        );
+        let text = scale.draw(24, 9).text();
+        let foot = text.lines().last().unwrap_or_default().to_owned();
+        (scale.scale(AxisSide::Left), foot)
+    };
+    for low in [0.0, 1e-6] {
+        let (scale, foot) = scale(low);
+        let scale = scale.unwrap();
+        assert!(scale.logarithmic);
+        assert_eq!(scale.range, [0.01, 2.0]);
+        // The band goes down to the foot of the scale.
+        assert!(foot.contains('░'), "{foot}");
+    }
+    // A curve within its own error is no reason for a logarithm, however small its lowest value.
+    let within = graph(
+        vec![
+            curve(&x, &[0.0; 3], AxisSide::Left, Stroke::Band),
+            curve(&x, &[0.1; 3], AxisSide::Left, Stroke::Band),
+            curve(&x, &[1e-4, 0.02, 1e-3], AxisSide::Left, Stroke::Solid),
+        ],
+        &[],
+    );
+    assert!(!within.scale(AxisSide::Left).unwrap().logarithmic);
+}
+
+#[test]
+fn a_curve_far_below_another_has_a_scale_that_shows_it() {
+    let x = [0.0, 1.0, 2.0];
+    let beside = |high: f64| {
+        let high = [high; 3];
+        let curves = vec![
+            curve(&x, &high, AxisSide::Left, Stroke::DashedSteps),
+            curve(&x, &[20.0, 15.0, 18.0], AxisSide::Left, Stroke::Solid),
+        ];
+        let scale = graph(curves, &[]).scale(AxisSide::Left);
+        scale.unwrap().logarithmic
+    };
+    assert!(beside(200.0));
+    assert!(!beside(190.0));
+}
+
+#[test]
 fn nothing_measured_is_said() {
     let picture = one(&[-1.0, 0.0], &[f64::NAN, f64::NAN]).draw(20, 3);
     assert!(picture.text().contains("not measured yet"));
