@@ -290,10 +290,9 @@ impl HessianReport {
             Some(Optimizer::Sgd { momentum, .. }) if momentum > 0.0 => {
                 format!(" and momentum {}", short(momentum))
             }
-            Some(Optimizer::Scaled) => {
-                ", a trend only, because the optimizer scales the step of each weight".into()
-            }
-            _ => String::new(),
+            Some(other) => (other.without_edge())
+                .map_or_else(String::new, |why| format!(", a trend only, because {why}")),
+            None => String::new(),
         };
         let share = short(self.at.lambda_max / edge);
         let [rate, edge] = [rate, edge].map(short);

@@ -16,7 +16,7 @@ pub struct Hyper {
     pub weight_decay: Option<f64>,
     /// Samples a step.
     pub batch_size: Option<f64>,
-    /// That of the same group.
+    /// That of all groups.
     pub optimizer: Option<Optimizer>,
 }
 
@@ -59,18 +59,16 @@ impl Hyper {
             let note = beside
                 .filter(|path| path.is_file())
                 .find_map(|path| note::read(&path));
-            let group = note.as_ref().and_then(first_group);
+            let groups = note.as_ref().and_then(groups).unwrap_or_default();
             return Self {
                 learning_rate: state_of_trainer(path),
-                ..Self::of_group(group)
+                ..Self::of_groups(groups)
             };
         }
         let Some(note) = note::read(path) else {
             return Self::default();
         };
-        let group = OPTIMIZERS
-            .iter()
-            .find_map(|name| first_group(note.get(name)?));
+        let groups = OPTIMIZERS.iter().find_map(|name| groups(note.get(name)?));
         let settings = SETTINGS
             .iter()
             .filter_map(|name| note.get(name))
@@ -82,18 +80,18 @@ impl Hyper {
         });
         Self {
             batch_size: named.next(),
-            ..Self::of_group(group)
+            ..Self::of_groups(groups.unwrap_or_default())
         }
     }
 
-    /// Reads the settings of a parameter group.
-    fn of_group(group: Option<&Note>) -> Self {
-        let number = |name: &str| group?.get(name)?.number();
+    /// Reads the settings of an optimizer's parameter groups.
+    fn of_groups(groups: &[Note]) -> Self {
+        let number = |name: &str| groups.first()?.get(name)?.number();
         Self {
             learning_rate: number("lr"),
             weight_decay: number("weight_decay"),
             batch_size: None,
-            optimizer: group.and_then(Optimizer::of_group),
+            optimizer: Optimizer::of_groups(groups),
         }
     }
 
@@ -116,10 +114,13 @@ impl Hyper {
     }
 }
 
-/// Returns the first parameter group, of the first optimizer where there are several.
-fn first_group(optimizer: &Note) -> Option<&Note> {
+/// Returns the parameter groups, of the first optimizer where there are several; `None` if there are none.
+fn groups(optimizer: &Note) -> Option<&[Note]> {
     let optimizer = optimizer.first().unwrap_or(optimizer);
-    optimizer.get("param_groups")?.first()
+    match optimizer.get("param_groups")? {
+        Note::List(groups) if !groups.is_empty() => Some(groups),
+        _ => None,
+    }
 }
 
 /// Returns the last learning rate that Hugging Face's trainer noted.
@@ -145,6 +146,8 @@ pub fn drops(rates: &[Option<f64>]) -> Vec<usize> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
 
     fn fixture(name: &str) -> Checkpoint {
@@ -192,6 +195,47 @@ mod tests {
             "{}",
             unknown.edge(0.1)
         );
+    }
+
+    /// Returns parameter groups, each with its rate, its momentum and its number of tensors.
+    fn sgd(groups: &[(f64, f64, usize)]) -> Vec<Note> {
+        let group = |&(rate, momentum, tensors): &(f64, f64, usize)| {
+            let settings = [("lr", rate), ("momentum", momentum), ("dampening", 0.0)];
+            let mut fields: Vec<(Arc<str>, Note)> = settings
+                .map(|(name, value)| (name.into(), Note::Number(value)))
+                .into();
+            let ids = (0..tensors).map(|id| Note::Number(id as f64)).collect();
+            fields.push(("params".into(), Note::List(ids)));
+            Note::Dict(None, fields)
+        };
+        groups.iter().map(group).collect()
+    }
+
+    #[test]
+    fn groups_with_rates_of_their_own_have_no_edge() {
+        let optimizer = |groups: &[(f64, f64, usize)]| Hyper::of_groups(&sgd(groups)).optimizer;
+        let plain = optimizer(&[(0.1, 0.9, 2)]);
+        assert!(plain.is_some_and(|plain| plain.edge(0.1).is_some()));
+        // Weight decay for weights and none for biases, as is usual.
+        assert_eq!(optimizer(&[(0.1, 0.9, 2), (0.1, 0.9, 1)]), plain);
+        assert_eq!(optimizer(&[(0.1, 0.9, 2), (0.3, 0.9, 0)]), plain);
+        for other in [(0.01, 0.9, 1), (0.1, 0.5, 1)] {
+            let groups = [(0.1, 0.9, 2), other];
+            assert_eq!(optimizer(&groups), Some(Optimizer::Grouped));
+            let told = Hyper::of_groups(&sgd(&groups));
+            assert_eq!(told.learning_rate, Some(0.1));
+        }
+        assert_eq!(Optimizer::Grouped.edge(0.1), None);
+    }
+
+    #[test]
+    fn a_rate_that_is_a_tensor_is_told() {
+        let hyper = Hyper::of(&fixture("torch/capturable.pt"));
+        assert_eq!(hyper.learning_rate, Some(0.001));
+        assert_eq!(hyper.optimizer, Some(Optimizer::Scaled));
+        let double = Hyper::of(&fixture("torch/capturable_double.pt"));
+        assert_eq!(double.learning_rate, Some(0.1));
+        assert_eq!(double.optimizer, Some(Optimizer::Grouped));
     }
 
     #[test]

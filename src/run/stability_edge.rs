@@ -19,14 +19,36 @@ pub enum Optimizer {
     },
     /// Adam, RMSprop and others that scale the step of each weight: λmax of the loss alone tells them no edge.
     Scaled,
+    /// Parameter groups with learning rates or momenta of their own: λmax of the loss alone tells them no edge either,
+    /// because the rates stand between the weights and the Hessian.
+    Grouped,
 }
 
 /// Keys that a parameter group of PyTorch has if its optimizer scales steps.
 const OF_SCALED: [&str; 5] = ["betas", "eps", "alpha", "rho", "etas"];
 
 impl Optimizer {
-    /// Reads the optimizer of a parameter group of PyTorch; `None` if its keys tell none.
-    pub(super) fn of_group(group: &Note) -> Option<Self> {
+    /// Reads the optimizer of all parameter groups of PyTorch; `None` if their keys tell none.
+    pub(super) fn of_groups(groups: &[Note]) -> Option<Self> {
+        let has_weights =
+            |group: &&Note| !matches!(group.get("params"), Some(Note::List(ids)) if ids.is_empty());
+        let steps = |group: &Note| {
+            (
+                group.get("lr").and_then(Note::number),
+                Self::of_group(group),
+            )
+        };
+        let mut all = groups.iter().filter(has_weights).map(steps);
+        let first = all.next()?;
+        match first.1? {
+            Self::Scaled => Some(Self::Scaled),
+            _ if all.any(|other| other != first) => Some(Self::Grouped),
+            alike => Some(alike),
+        }
+    }
+
+    /// Reads the optimizer of a parameter group; `None` if its keys tell none.
+    fn of_group(group: &Note) -> Option<Self> {
         if OF_SCALED.iter().any(|name| group.get(name).is_some()) {
             return Some(Self::Scaled);
         }
@@ -38,7 +60,7 @@ impl Optimizer {
         })
     }
 
-    /// Returns the largest eigenvalue at which steps of rate η do not grow; `None` for steps that are scaled. On a parabola
+    /// Returns the largest eigenvalue at which steps of rate η do not grow; `None` if there is no such one. On a parabola
     /// of curvature λ a step has the eigenvalue −1 there (Cohen et al., "Gradient Descent on Neural Networks
     /// Typically Occurs at the Edge of Stability", ICLR 2021, appendix B).
     #[must_use]
@@ -54,16 +76,26 @@ impl Optimizer {
                 dampening,
                 ..
             } => Some(2.0 * (1.0 + momentum) / (1.0 - dampening) / rate),
-            Self::Scaled => None,
+            Self::Scaled | Self::Grouped => None,
         }
     }
 
-    /// Returns the formula of the edge by the name of the learning rate; for steps that are scaled that of plain
-    /// gradient descent.
+    /// Returns the reason for which there is no edge; `None` if there is one.
+    #[must_use]
+    pub const fn without_edge(self) -> Option<&'static str> {
+        match self {
+            Self::Sgd { .. } => None,
+            Self::Scaled => Some("the optimizer scales the step of each weight"),
+            Self::Grouped => Some("parameter groups have rates of their own"),
+        }
+    }
+
+    /// Returns the formula of the edge by the name of the learning rate; where there is no edge that of plain gradient
+    /// descent.
     #[must_use]
     pub fn formula(self, rate: &str) -> String {
         match self {
-            Self::Sgd { momentum: 0.0, .. } | Self::Scaled => format!("2/{rate}"),
+            Self::Sgd { momentum: 0.0, .. } | Self::Scaled | Self::Grouped => format!("2/{rate}"),
             Self::Sgd { nesterov: true, .. } => format!("2(1+β)/(1+2β)/{rate}"),
             Self::Sgd { dampening: 0.0, .. } => format!("2(1+β)/{rate}"),
             Self::Sgd { .. } => format!("2(1+β)/(1−d)/{rate}"),

@@ -123,6 +123,7 @@ fn render_edge(app: &App, area: Rect, buffer: &mut Buffer) {
     let formula = formula(snapshot);
     let means = match snapshot.optimizer() {
         Some(Optimizer::Scaled) => "no edge: steps are scaled",
+        Some(Optimizer::Grouped) => "no edge: groups have rates of their own",
         _ => "unstable above",
     };
     let edge = has_edge.then(|| format!("{formula} - -, {means}"));
