@@ -243,6 +243,46 @@ fn lower_steps_of_an_unrelated_run_are_left_out_also_where_times_say_nothing() {
 }
 
 #[test]
+fn checkpoints_between_those_of_another_run_are_left_out() {
+    let (mut folder, mut walks) = (Folder::new(), [2, 3].map(|seed| Walk::new(seed, 600)));
+    // Seeds that were saved by turns under one naming, the second one last.
+    let mut all: Vec<Checkpoint> = (0..7)
+        .map(|i| folder.write(10 * i, &walks[(i as usize + 1) % 2].step()))
+        .collect();
+    for checkpoint in &mut all {
+        (checkpoint.modified, checkpoint.arrival) = (None, 0);
+    }
+    let mut path = RunPath::new(None);
+    let changes = update(&mut path, &all);
+    let [change @ PathChange::TwoRuns { left, .. }] = &changes[..] else {
+        panic!("{changes:?}");
+    };
+    assert_eq!(left, &[1, 3, 5].map(|i: usize| all[i].clone()));
+    assert_eq!(steps(&mut path), [0, 20, 40, 60]);
+    let said = change.to_string();
+    assert!(
+        said.contains("3 checkpoints (steps 10 to 50) among its own are unrelated"),
+        "{said}"
+    );
+    // One that begins the other run is not between, but goes with it.
+    let mut path = RunPath::new(None);
+    update(&mut path, &all[1..]);
+    assert_eq!(steps(&mut path), [20, 40, 60]);
+    let mut path = RunPath::new(None);
+    update(&mut path, &all[..6]);
+    assert_eq!(steps(&mut path), [10, 30, 50]);
+    // A single stranger among them.
+    let one = [&all[..2], &[all[2].clone(), all[4].clone()]].concat();
+    let mut path = RunPath::new(None);
+    update(&mut path, &one);
+    assert_eq!(steps(&mut path), [0, 20, 40]);
+    // Asked for, all are a path.
+    let mut both = RunPath::of_many_runs(None);
+    assert_eq!(update(&mut both, &all), []);
+    assert_eq!(steps(&mut both).len(), 7);
+}
+
+#[test]
 fn the_newest_checkpoint_says_what_the_model_is() {
     let (mut folder, mut walk) = (Folder::new(), Walk::new(8, 600));
     let mut wanted: Vec<Checkpoint> = (0..3).map(|i| folder.write(10 * i, &walk.step())).collect();

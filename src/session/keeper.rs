@@ -205,7 +205,9 @@ impl Keeper {
             PathChange::Resumed { first, from, left } => {
                 (first, *from, left, KeptStanding::OldBranch)
             }
-            PathChange::AnotherRun { first, left } => (first, None, left, KeptStanding::AnotherRun),
+            PathChange::AnotherRun { first, left } | PathChange::TwoRuns { first, left } => {
+                (first, None, left, KeptStanding::AnotherRun)
+            }
             PathChange::AnotherModel { newest, left } => {
                 (newest, None, left, KeptStanding::AnotherModel)
             }

@@ -344,7 +344,9 @@ impl Reader {
     /// Notes which checkpoints the path has left for good.
     fn leave(&mut self, change: &PathChange) {
         // An old branch stays in sight; the others are no part of the path any more.
-        if let PathChange::AnotherRun { left, .. } | PathChange::AnotherModel { left, .. } = change
+        if let PathChange::AnotherRun { left, .. }
+        | PathChange::TwoRuns { left, .. }
+        | PathChange::AnotherModel { left, .. } = change
         {
             for checkpoint in left {
                 if let Some(seen) = self.history.find_mut(checkpoint) {

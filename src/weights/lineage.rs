@@ -71,7 +71,8 @@ impl Lineage<'_> {
         // Each restart takes rows off the path, so that there are not more of them.
         self.split_by_times(&mut changes);
         if matches!(changes.last(), None | Some(PathChange::Resumed { .. })) {
-            changes.extend(self.unrelated_head(&self.path()));
+            let path = self.path();
+            changes.extend(self.two_runs(&path).or_else(|| self.unrelated_head(&path)));
         }
         changes
     }
@@ -235,6 +236,33 @@ impl Lineage<'_> {
         Some(PathChange::AnotherRun {
             first: self.rows[path[at]].checkpoint.clone(),
             left: self.checkpoints(&path[..at]),
+        })
+    }
+
+    /// Returns checkpoints with nothing in common with those before and after them, which are alike: training never
+    /// comes back to weights that it has forgotten. With them go those that they go on from.
+    fn two_runs(&self, path: &[usize]) -> Option<PathChange> {
+        let is_smooth = |a, b| self.cosine(a, b) > SMOOTH;
+        let is_unrelated = |a, b| (self.matrices(a, b)).is_ok_and(|(cosine, _)| cosine < RELATED);
+        let (&newest, before) = path.split_last()?;
+        let (mut own, mut between, mut others) = (vec![newest], Vec::new(), Vec::new());
+        for &row in before.iter().rev() {
+            let next = own[own.len() - 1];
+            if is_smooth(row, next) {
+                own.push(row);
+                between.append(&mut others);
+            } else if is_unrelated(row, next) {
+                others.push(row);
+            } else {
+                break;
+            }
+        }
+        let last = *between.last()?;
+        others.retain(|&row| is_smooth(row, last));
+        between.extend(others);
+        Some(PathChange::TwoRuns {
+            first: self.rows[*own.last()?].checkpoint.clone(),
+            left: self.checkpoints(&self.by_step(between)),
         })
     }
 

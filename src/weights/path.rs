@@ -469,7 +469,9 @@ impl RunPath {
             };
             known = end;
             for change in &changes {
-                if let PathChange::AnotherRun { left, .. } = change {
+                if let PathChange::AnotherRun { left, .. } | PathChange::TwoRuns { left, .. } =
+                    change
+                {
                     known -= self.retire(left);
                 }
             }

@@ -23,6 +23,13 @@ pub enum PathChange {
         /// The checkpoints of the other run.
         left: Vec<Checkpoint>,
     },
+    /// Checkpoints between those of the run that is followed have weights unrelated to these: two runs in one folder.
+    TwoRuns {
+        /// The first checkpoint of the run that is followed.
+        first: Checkpoint,
+        /// The checkpoints of the other one.
+        left: Vec<Checkpoint>,
+    },
     /// A checkpoint is much older than the one before it, but its weights fit there: it stays.
     Doubtful {
         /// The older one.
@@ -55,6 +62,13 @@ impl fmt::Display for PathChange {
             Self::AnotherRun { first, left } => write!(
                 f,
                 "{} (step {}) begins another run: its weights are unrelated to those before; {} of the older run left the path; --steps chooses",
+                file_name(first),
+                first.step,
+                span(left)
+            ),
+            Self::TwoRuns { first, left } => write!(
+                f,
+                "{} (step {}) begins one of two runs in this folder: the weights of {} among its own are unrelated to these, and left the path; --only or --steps chooses",
                 file_name(first),
                 first.step,
                 span(left)
