@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
-use clap::{Args, ValueEnum};
+use clap::{ArgAction, Args, ValueEnum};
 
 use crate::brief::brief;
 use crate::loss::{Classes, Loss};
@@ -73,6 +73,7 @@ pub(super) struct LossArgs {
     #[arg(
         long,
         env = "ISOLOSS_POS_WEIGHT",
+        action = ArgAction::Set,
         value_delimiter = ',',
         value_name = "WEIGHT"
     )]

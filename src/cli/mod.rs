@@ -5,6 +5,7 @@ mod command;
 mod evaluator;
 mod exit;
 mod frame_writer;
+mod further_runs;
 mod headless;
 mod hosting;
 mod late_settings;
@@ -122,6 +123,9 @@ fn understand(arguments: &[OsString]) -> anyhow::Result<(Cli, Keymap)> {
         (Config::default(), alone)
     } else {
         settings.check_environment()?;
+        for sentence in settings.slips(std::env::vars_os().map(|(name, _)| name)) {
+            let _ = warn::say(sentence);
+        }
         let places = ConfigPaths::around(run_of(&definition, name, first));
         for sentence in places.passed_over() {
             // The command goes on without that file, whether or not anybody reads this.
@@ -141,6 +145,12 @@ fn understand(arguments: &[OsString]) -> anyhow::Result<(Cli, Keymap)> {
             Some(place) => parse(&with_option(arguments, place)),
             None => matches,
         };
+        let further = matches.subcommand().zip(definition.find_subcommand(name));
+        if let Some(((_, matches), command)) = further {
+            for sentence in further_runs::unused(command, matches, (&config, &settings)) {
+                let _ = warn::say(sentence);
+            }
+        }
         (config, matches)
     };
     let cli = Cli::from_arg_matches(&matches);

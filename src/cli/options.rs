@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::bail;
-use clap::{Args, ValueEnum, value_parser};
+use clap::{ArgAction, Args, ValueEnum, value_parser};
 
 use crate::cache::{KeepLimit, RunCache};
 use crate::data::{self, Columns, Count, DataRequest, SampleOrder, Split, TokenType};
@@ -176,10 +176,10 @@ pub(super) struct MeasureOptions {
     #[arg(long, env = "ISOLOSS_ORDER", value_enum, default_value = "random")]
     pub(super) order: SampleOrder,
     /// Mean of the pixels after /255, one value or one per channel; known sets have theirs
-    #[arg(long, env = "ISOLOSS_MEAN", value_delimiter = ',', value_name = "MEAN")]
+    #[arg(long, env = "ISOLOSS_MEAN", action = ArgAction::Set, value_delimiter = ',', value_name = "MEAN")]
     pub(super) mean: Option<Vec<f32>>,
     /// Standard deviation of the pixels after /255, likewise
-    #[arg(long, env = "ISOLOSS_STD", value_delimiter = ',', value_name = "STD")]
+    #[arg(long, env = "ISOLOSS_STD", action = ArgAction::Set, value_delimiter = ',', value_name = "STD")]
     pub(super) std: Option<Vec<f32>>,
     /// Tokens of a sample that is cut out of a .bin file, for a GPT or an exported model (256)
     #[arg(long, env = "ISOLOSS_BLOCK", value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]

@@ -35,6 +35,11 @@ pub struct Effective {
     pub source: String,
 }
 
+/// Beginning of the variables.
+const PREFIX: &str = "ISOLOSS_";
+/// The variable that chooses what goes to the log, which is no setting.
+const LOG: &str = "LOG";
+
 /// Returns the name of an option that is a setting.
 fn setting(option: &Arg) -> Option<&str> {
     option.get_env().and(option.get_long())
@@ -112,6 +117,27 @@ impl Settings {
         } else {
             Err(Problems(wrong))
         }
+    }
+
+    /// Returns a sentence for each of these variables that is nearly one of a setting, as a slip of the keys makes it.
+    #[must_use]
+    pub fn slips(&self, variables: impl Iterator<Item = OsString>) -> Vec<String> {
+        let options = self.0.iter().filter_map(|setting| setting.options.first());
+        let known: Vec<&str> = options
+            .filter_map(|option| option.get_env()?.to_str()?.strip_prefix(PREFIX))
+            .chain([LOG])
+            .collect();
+        let mut sentences: Vec<String> = variables
+            .filter_map(|variable| {
+                let name = variable.to_str()?.strip_prefix(PREFIX)?;
+                let close = nearest(name, known.iter().copied()).filter(|close| *close != name)?;
+                Some(format!(
+                    "{PREFIX}{name} is no setting and is not read; {PREFIX}{close} is one"
+                ))
+            })
+            .collect();
+        sentences.sort();
+        sentences
     }
 
     /// Returns the settings in force without flags, under files.

@@ -193,3 +193,63 @@ fn a_theme_that_is_not_there_is_refused_also_in_a_pipe() {
         "{said}"
     );
 }
+
+#[test]
+fn settings_that_are_not_used_are_named() {
+    let beside = tempfile::tempdir().unwrap();
+    let runs = ["a", "b"].map(|name| beside.path().join(name));
+    for (run, settings) in runs.iter().zip(["seed = 3\n", "seed = 4\nlabels = 5\n"]) {
+        fs::create_dir(run).unwrap();
+        for step in ["0000", "0010"] {
+            let name = format!("step_{step}.safetensors");
+            fs::copy(fixture(&format!("digits-run/{name}")), run.join(name)).unwrap();
+        }
+        let settings = settings.replace("labels = 5", "samples = \"50\"");
+        fs::write(run.join("isoloss.toml"), settings).unwrap();
+    }
+    let said = |more: &[&str]| {
+        let mut command = program();
+        command.arg("compare").args(&runs);
+        command.args(["--data", "digits", "--x=-1:1:3", "--y=-1:1:3"]);
+        let output = command.args(more).output().unwrap();
+        assert!(output.status.success());
+        String::from_utf8(output.stderr).unwrap()
+    };
+    let all = said(&[]);
+    assert!(
+        all.contains("b/isoloss.toml: seed, samples are not used: all runs are read by"),
+        "{all}"
+    );
+    // What is given for all is meant for all.
+    let one = said(&["--samples", "40"]);
+    assert!(one.contains("b/isoloss.toml: seed is not used"), "{one}");
+    let none = said(&["--samples", "40", "--seed", "3"]);
+    assert!(!none.contains("not used"), "{none}");
+}
+
+#[test]
+fn a_slip_in_the_name_of_a_variable_is_said() {
+    let mut command = program();
+    command.args(["trajectory", &fixture("digits-run")]);
+    command
+        .env("ISOLOSS_SAMPELS", "7")
+        .env("ISOLOSS_LOG", "warn");
+    let output = command.output().unwrap();
+    assert!(output.status.success());
+    let said = String::from_utf8(output.stderr).unwrap();
+    let sentence = "ISOLOSS_SAMPELS is no setting and is not read; ISOLOSS_SAMPLES is one\n";
+    assert_eq!(said, format!("isoloss: {sentence}"));
+}
+
+#[test]
+fn a_value_that_is_given_twice_is_wrong_usage() {
+    let run = fixture("mlp-fashion");
+    for option in ["--mean", "--std", "--pos-weight"] {
+        let twice = ["surface", &run, option, "0.5", option, "0.4"];
+        let said = refusal(&twice, 2);
+        assert!(
+            said.contains(option) && said.contains("multiple times"),
+            "{said}"
+        );
+    }
+}
