@@ -85,3 +85,30 @@ fn the_ratio_of_curvatures_is_that_of_the_whole_spectrum() {
     let quick = found(&["--iterations", "80"]);
     assert!((quick / exact - 1.0).abs() < 0.02, "{quick} {exact}");
 }
+
+#[test]
+fn two_checkpoints_are_enough_for_the_curvature_at_one_of_them() {
+    let folder = tempfile::tempdir().unwrap();
+    for step in ["0000", "0010"] {
+        let name = format!("step_{step}.safetensors");
+        super::copy(&format!("digits-run/{name}"), &folder.path().join(name));
+    }
+    let run = folder.path().to_str().unwrap();
+    let quick = ["--data", "digits", "--samples", "100"];
+    let ends = |run: &str, more: &[&str]| {
+        let format = ["--format", "json"];
+        let found = json(&[&["hessian", run], &quick[..], &format, more].concat());
+        ["lambda_max", "lambda_min"].map(|name| found[name].as_f64().unwrap())
+    };
+    // The checkpoint is the same point of a plane of the whole run.
+    let whole = ["--plane", "pca", "--origin", "10"];
+    assert_eq!(ends(run, &[]), ends(&fixture("digits-run"), &whole));
+    // Elsewhere, and for a map, a plane must be chosen.
+    for more in [&["--point", "1,0"][..], &["--map"]] {
+        let error = refusal(&[&["hessian", run], &quick[..], more].concat(), 1);
+        assert!(
+            error.contains("at least three different checkpoints"),
+            "{error}"
+        );
+    }
+}

@@ -9,10 +9,10 @@ use indicatif::ProgressBar;
 
 use crate::cli::learning_rates;
 use crate::cli::measure::Measuring;
-use crate::cli::options::{MeasureOptions, PathOptions};
+use crate::cli::options::{MeasureOptions, PathOptions, PlaneKind};
 use crate::cli::output::{Format, Forms, OutputOptions, Usage};
 use crate::cli::progress;
-use crate::cli::scene::{GridOptions, PlaneOptions, Scene};
+use crate::cli::scene::{GridOptions, PlaneChoice, PlaneOptions, Scene};
 use crate::landscape::curvature::RESOLUTION;
 use crate::landscape::curvature::product::dimension;
 use crate::landscape::{Density, Effort, Position, Quantity, Query, QueryAnswer, Step};
@@ -114,7 +114,7 @@ impl Hessian {
         self.output.check(&self.run, offered)?;
         let plane = self.plane.plane_out.as_deref();
         self.output.refuse_same("--plane-out", plane)?;
-        let scene = (self.plane).scene(&self.run, &self.path, &self.measure)?;
+        let scene = (self.plane()).scene(&self.run, &self.path, &self.measure)?;
         let mut measuring = self.measure.start(&[&self.run], self.measure.split)?;
         let function = measuring.begin(&self.run, &scene.path.shape, &scene.path.members)?;
         let bar = progress::bar("products", self.iterations as usize);
@@ -159,6 +159,17 @@ impl Hessian {
         };
         self.output
             .print(|width| report.text(width), &report, || report.csv(), &forms)
+    }
+
+    /// Returns the plane of the options, and a random one for the checkpoint itself: it is on all of them, and a run of
+    /// two checkpoints has no other.
+    fn plane(&self) -> PlaneOptions {
+        let mut plane = self.plane.clone();
+        let is_checkpoint = self.point.0 == [0.0, 0.0] && !self.map;
+        if is_checkpoint && !plane.is_chosen() && plane.plane_out.is_none() {
+            plane.plane = Some(PlaneChoice::Kind(PlaneKind::Random));
+        }
+        plane
     }
 
     /// Measures the ends of the spectrum at places.
