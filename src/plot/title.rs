@@ -41,6 +41,30 @@ pub fn middle(text: &str, width: usize) -> String {
     start.chain(['…']).chain(rest).take(width).collect()
 }
 
+/// Returns dotted names in at most `width` columns each: those that have more lose what all of them begin with, and only
+/// then their middle, so that layers of one network stay apart.
+#[must_use]
+pub fn names(names: &[&str], width: usize) -> Vec<String> {
+    let is_long = |name: &&&str| name.chars().count() > width;
+    let long: Vec<&str> = names.iter().filter(is_long).copied().collect();
+    let shared = shared_beginning(&long);
+    let fitted = |name: &&str| match name.strip_prefix(shared) {
+        Some(rest) if is_long(&name) && !shared.is_empty() => middle(&format!("…{rest}"), width),
+        _ => middle(name, width),
+    };
+    names.iter().map(fitted).collect()
+}
+
+/// Returns the longest beginning of several names that ends at a dot; empty for one.
+fn shared_beginning<'a>(names: &[&'a str]) -> &'a str {
+    let Some((first, others)) = names.split_first().filter(|(_, others)| !others.is_empty()) else {
+        return "";
+    };
+    let beginnings = first.rmatch_indices('.').map(|(dot, _)| &first[..=dot]);
+    let mut shared = beginnings.filter(|start| others.iter().all(|name| name.starts_with(start)));
+    shared.next().unwrap_or_default()
+}
+
 fn cut(item: &str, width: usize) -> String {
     if item.chars().count() <= width {
         return item.into();
@@ -78,6 +102,27 @@ mod tests {
         assert_eq!(middle(name, 33), name);
         assert_eq!(middle(name, 12), "encode…eight");
         assert_eq!([2, 1, 0].map(|width| middle(name, width)), ["e…", "…", ""]);
+    }
+
+    #[test]
+    fn layers_of_one_network_stay_apart() {
+        let layers = [
+            "transformer.h.0.attn.c_attn.weight",
+            "transformer.h.1.attn.c_attn.weight",
+            "wte.weight",
+        ];
+        let short = [
+            "…0.attn.c_attn.weight",
+            "…1.attn.c_attn.weight",
+            "wte.weight",
+        ];
+        assert_eq!(names(&layers, 24), short);
+        assert_eq!(names(&layers, 40), layers);
+        assert_eq!(names(&layers[..1], 12), ["transf…eight"]);
+        assert_eq!(
+            names(&layers[..2], 15),
+            ["…0.attn….weight", "…1.attn….weight"]
+        );
     }
 
     #[test]

@@ -77,23 +77,32 @@ pub(crate) fn render(app: &App, area: Rect, buffer: &mut Buffer) {
     let null: f64 = trajectory.explained_walk().iter().take(2).sum();
     let walk = format!("a random walk has {}", percent(null));
     let planes = [(own, caught, walk), (random, projection.explained, cosine)];
-    for ((scene, share, rest), area) in planes.into_iter().zip(areas) {
-        let [lines, picture] =
-            Layout::vertical([Constraint::Length(2), Constraint::Min(0)]).areas(area);
-        let faint = app.theme().faint();
-        let (width, height) = (picture.width.into(), picture.height.into());
-        let rest = if has_axes(&scene, width, height) {
-            rest
-        } else {
-            extent(&scene)
-        };
-        let caught = Line::from(vec![
-            Span::styled(percent(share), app.theme().strong()),
-            Span::styled(" of the variance", faint),
-        ]);
-        Paragraph::new(vec![caught, Line::styled(rest, faint)]).render(padded(lines), buffer);
-        paint(&app.pictures().map(&scene, picture), picture, buffer);
+    for (plane, area) in planes.into_iter().zip(areas) {
+        render_plane(app, plane, area, buffer);
     }
+}
+
+/// Draws the path on a plane, below its share of the variance and what that is to be compared with.
+fn render_plane(
+    app: &App,
+    (scene, share, rest): (MapScene<'_>, f64, String),
+    area: Rect,
+    buffer: &mut Buffer,
+) {
+    let [lines, picture] =
+        Layout::vertical([Constraint::Length(2), Constraint::Min(0)]).areas(area);
+    let faint = app.theme().faint();
+    let rest = if has_axes(&scene, picture.width.into(), picture.height.into()) {
+        rest
+    } else {
+        extent(&scene)
+    };
+    let caught = Line::from(vec![
+        Span::styled(percent(share), app.theme().strong()),
+        Span::styled(" of the variance", faint),
+    ]);
+    Paragraph::new(vec![caught, Line::styled(rest, faint)]).render(padded(lines), buffer);
+    paint(&app.pictures().map(&scene, picture), picture, buffer);
 }
 
 /// Returns the extent of the plane in a picture without axes.

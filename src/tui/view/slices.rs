@@ -149,28 +149,7 @@ fn render_lines(app: &App, area: Rect, buffer: &mut Buffer) {
         Analysis::Update => &[(-1.0, "before"), (0.0, "now")],
         _ => &[(0.0, "now")],
     };
-    let splits: Vec<&str> = drawn.iter().map(|one| one.line.split.name()).collect();
-    let barrier = drawn
-        .first()
-        .filter(|_| analysis.analysis == Analysis::Line)
-        .and_then(barrier);
-    let strokes = match splits[..] {
-        [solid, dashed] if alone => format!("{solid} —, {dashed} - -"),
-        _ => splits.first().copied().unwrap_or_default().into(),
-    };
-    let directions = (analysis.analysis == Analysis::Random).then(|| match drawn.len() {
-        1 => "1 direction".into(),
-        count => format!("{count} directions"),
-    });
-    let noise = drawn.first().is_some_and(|first| !first.noise.is_empty());
-    let items = [
-        Some("loss".into()),
-        barrier,
-        Some(strokes).filter(|strokes| !strokes.is_empty()),
-        directions,
-        noise.then(|| NOISE.into()),
-    ];
-    let title = items.into_iter().flatten().collect::<Vec<_>>().join(" · ");
+    let title = title_of_lines(analysis.analysis, &drawn);
     let graph = Graph {
         title: &title,
         right: score.map_or("", Score::scale),
@@ -192,6 +171,33 @@ fn render_lines(app: &App, area: Rect, buffer: &mut Buffer) {
         inner,
         buffer,
     );
+}
+
+/// Returns the title of lines: what is drawn, how high the hill is, which strokes mean what.
+fn title_of_lines(analysis: Analysis, drawn: &[Drawn<'_>]) -> String {
+    let splits: Vec<&str> = drawn.iter().map(|one| one.line.split.name()).collect();
+    let first = drawn.first();
+    let is_random = analysis == Analysis::Random;
+    let barrier = first
+        .filter(|_| analysis == Analysis::Line)
+        .and_then(barrier);
+    let strokes = match splits[..] {
+        [solid, dashed] if !is_random => format!("{solid} —, {dashed} - -"),
+        _ => splits.first().copied().unwrap_or_default().into(),
+    };
+    let directions = is_random.then(|| match drawn.len() {
+        1 => "1 direction".into(),
+        count => format!("{count} directions"),
+    });
+    let has_noise = first.is_some_and(|first| !first.noise.is_empty());
+    let items = [
+        Some("loss".into()),
+        barrier,
+        Some(strokes).filter(|strokes| !strokes.is_empty()),
+        directions,
+        has_noise.then(|| NOISE.into()),
+    ];
+    items.into_iter().flatten().collect::<Vec<_>>().join(" · ")
 }
 
 /// Returns the hill between both ends of a line, once all between them is measured.

@@ -280,11 +280,10 @@ fn render_layers(app: &App, snapshot: &Snapshot, area: Rect, buffer: &mut Buffer
         "layers that changed most: norm",
         app.theme().faint(),
     )];
-    for (name, first, last) in rows
-        .into_iter()
-        .take(usize::from(area.height.saturating_sub(1)))
-    {
-        let name = title::middle(name, width);
+    rows.truncate(usize::from(area.height.saturating_sub(1)));
+    let names: Vec<&str> = rows.iter().map(|row| row.0).collect();
+    let names = title::names(&names, width);
+    for (name, (_, first, last)) in names.into_iter().zip(rows) {
         lines.push(Line::raw(format!(
             "{name:width$} {:>7} → {:<7}",
             short(first),

@@ -155,7 +155,13 @@ fn average(app: &App) -> Option<Row> {
     let averages = averages.filter(|average| average.1.loss.is_finite());
     let (count, best) = averages.min_by(|a, b| a.1.loss.total_cmp(&b.1.loss))?;
     let difference = best.loss - now.loss;
-    let Some(told) = axis::change(difference, &format!("{:.3}", now.loss)) else {
+    // The digits of the loss as it is shown, and three decimals at least.
+    let digits = if now.loss < 0.1 {
+        short(now.loss)
+    } else {
+        format!("{:.3}", now.loss)
+    };
+    let Some(told) = axis::change(difference, &digits) else {
         let row = Row::new("average", "no better", Style::new());
         return Some(row.with([format!(", last {count}")]));
     };
