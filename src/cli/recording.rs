@@ -40,8 +40,14 @@ impl RecordOption {
         let Some(path) = self.record.clone() else {
             return Ok(None);
         };
-        let file = File::create_new(&path)
-            .with_context(|| format!("{}: cannot be made", path.display()))?;
+        let file = File::create_new(&path).with_context(|| {
+            let why = if path.exists() {
+                "expected the name of a new file, because recordings are not written over"
+            } else {
+                "cannot be made"
+            };
+            format!("{}: {why}", path.display())
+        })?;
         Ok(Some(Target { path, file }))
     }
 }

@@ -44,7 +44,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use crate::data::DataError;
+use crate::data::{DataError, Dataset};
 use crate::evaluator::EvaluatorError;
 use crate::loss::LossError;
 use crate::model::{ModelError, Pt2Error};
@@ -131,12 +131,14 @@ pub enum LandscapeError {
     #[error(transparent)]
     Data(#[from] DataError),
     /// The architecture is not recognized.
-    #[error("{}: {source}{}", path.display(), remedy(source))]
+    #[error("{}: {source}{}{images}", path.display(), remedy(source))]
     Model {
         /// The checkpoint whose tensors were looked at.
         path: PathBuf,
         /// The defect of its tensors.
-        source: ModelError,
+        source: Box<ModelError>,
+        /// Words for the images that do not fit; empty if they are not to blame.
+        images: String,
     },
     /// The plane cannot be made.
     #[error(transparent)]
@@ -245,14 +247,24 @@ impl LandscapeError {
         }
     }
 
-    /// Says why the model of a checkpoint is not known; an exported program speaks for itself.
+    /// Says why the model of a checkpoint is not known for these samples; an exported program speaks for itself.
     #[must_use]
-    pub fn of_model(path: &Path, source: ModelError) -> Self {
+    pub fn of_model(path: &Path, source: ModelError, data: Option<&Dataset>) -> Self {
+        let images = data
+            .filter(|_| matches!(source, ModelError::Image { .. }))
+            .map(|data| {
+                format!(
+                    "; they are the {} samples of {}",
+                    data.split.name(),
+                    data.name
+                )
+            });
         match source {
             ModelError::Program(error) => Self::Program(Box::new(error)),
             source => Self::Model {
                 path: path.to_path_buf(),
-                source,
+                source: Box::new(source),
+                images: images.unwrap_or_default(),
             },
         }
     }

@@ -283,7 +283,10 @@ impl Recognized {
     }
 
     /// Checks the samples' shape against the first layer.
-    fn check_image(&self, image: [usize; 3]) -> Result<(), ModelError> {
+    ///
+    /// # Errors
+    /// Its first layer takes other ones.
+    pub fn check_image(&self, image: [usize; 3]) -> Result<(), ModelError> {
         let expected = match self.program.inputs.first().map(|input| &input.shape[..]) {
             Some([_, Some(channels), _, _]) if *channels != image[0] => {
                 known::count(*channels, "channel")

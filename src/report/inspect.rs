@@ -115,9 +115,13 @@ impl InspectReport {
     pub fn text(&self) -> String {
         let mut text = format!("{}\n", self.path);
         if let (Some(first), Some(last)) = (self.steps.first(), self.steps.last()) {
+            let shown = match self.step.filter(|step| step != last) {
+                Some(step) => format!("step {step} is shown, because it was written last"),
+                None => "the last one is shown".into(),
+            };
             let _ = writeln!(
                 text,
-                "run of {} checkpoints, steps {first} to {last}; the last one is shown",
+                "run of {} checkpoints, steps {first} to {last}; {shown}",
                 self.steps.len()
             );
         }

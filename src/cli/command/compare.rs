@@ -199,6 +199,12 @@ impl Compare {
             (points, Vec::new())
         };
         let (at_origin, test) = at_origin(scene, self.measure.split, measuring)?;
+        // The others have the same samples.
+        let test = test.inspect_err(|error| {
+            if index == 0 {
+                warn::left_out(&[error]);
+            }
+        });
         let (run, label) = if self.shared {
             let names: Vec<String> = self
                 .runs
@@ -224,7 +230,7 @@ impl Compare {
             parameters: scene.path.parameters,
             plane: PlaneOptions::report(scene),
             at_origin,
-            test,
+            test: test.ok(),
             score: function.score,
             grid,
             fidelity,
@@ -259,7 +265,7 @@ fn at_origin(
     scene: &Scene,
     split: Split,
     measuring: &mut Measuring,
-) -> anyhow::Result<(Measure, Option<Test>)> {
+) -> anyhow::Result<(Measure, anyhow::Result<Test>)> {
     let hidden = ProgressBar::hidden();
     let mut on = |split| {
         let query = vec![Query::of_checkpoint(scene.origin.clone())];
@@ -270,7 +276,7 @@ fn at_origin(
         anyhow::Ok(Test { measure, samples })
     };
     // A set without test samples has no test error.
-    let (own, test) = (on(split)?, on(Split::Test).ok());
+    let (own, test) = (on(split)?, on(Split::Test));
     Ok((own.measure, test))
 }
 

@@ -63,7 +63,7 @@ impl Question<'_> {
         let image = self.data.image();
         let told = Reading::of_settings(&self.shape.settings);
         model::recognize_as(&self.shape.layout, self.model, image, reading, told)
-            .map_err(|source| LandscapeError::of_model(&self.shape.newest, source))
+            .map_err(|source| LandscapeError::of_model(&self.shape.newest, source, Some(self.data)))
     }
 
     /// Returns a reading with its loss, in f32.

@@ -138,7 +138,7 @@ impl DeviceWorker {
                 ModelError::Settled { .. } | ModelError::Misfit { .. } => of(self.setup.reading),
                 error => Err(error),
             })
-            .map_err(|source| LandscapeError::of_model(&shape.newest, source))
+            .map_err(|source| LandscapeError::of_model(&shape.newest, source, self.data.as_deref()))
             .inspect_err(|error| self.findings.push(WorkerEvent::NoModel(error.to_string())))?;
         self.findings.push(WorkerEvent::Model {
             name: recognized.name.clone(),
@@ -234,6 +234,11 @@ impl DeviceWorker {
         let mut request = self.setup.data.clone().ok_or(LandscapeError::NoData)?;
         request.split = split;
         let data = data::load(&request)?;
+        if let Some(image) = data.image() {
+            let path = &ready.shape.newest;
+            (recognized.check_image(image))
+                .map_err(|source| LandscapeError::of_model(path, source, Some(&data)))?;
+        }
         let objective = self.objective(recognized, &ready.shape, &data)?;
         self.findings.push(WorkerEvent::Data {
             split,
