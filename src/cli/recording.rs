@@ -8,7 +8,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use anyhow::Context;
+use anyhow::{Context, anyhow};
 use clap::Args;
 use tokio::sync::watch;
 
@@ -40,13 +40,12 @@ impl RecordOption {
         let Some(path) = self.record.clone() else {
             return Ok(None);
         };
-        let file = File::create_new(&path).with_context(|| {
-            let why = if path.exists() {
-                "expected the name of a new file, because recordings are not written over"
-            } else {
-                "cannot be made"
-            };
-            format!("{}: {why}", path.display())
+        let file = File::create_new(&path).map_err(|error| match error.kind() {
+            io::ErrorKind::AlreadyExists => anyhow!(
+                "{}: cannot be made, because a file is there and recordings are not written over",
+                path.display()
+            ),
+            _ => anyhow!("{}: cannot be made: {error}", path.display()),
         })?;
         Ok(Some(Target { path, file }))
     }
