@@ -205,7 +205,7 @@ impl Keeper {
             PathChange::Resumed { first, from, left } => {
                 (first, *from, left, KeptStanding::OldBranch)
             }
-            PathChange::AnotherRun { first, left } | PathChange::TwoRuns { first, left } => {
+            PathChange::AnotherRun { first, left } | PathChange::SeveralRuns { first, left } => {
                 (first, None, left, KeptStanding::AnotherRun)
             }
             PathChange::AnotherModel { newest, left } => {

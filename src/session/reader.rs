@@ -345,7 +345,7 @@ impl Reader {
     fn leave(&mut self, change: &PathChange) {
         // An old branch stays in sight; the others are no part of the path any more.
         if let PathChange::AnotherRun { left, .. }
-        | PathChange::TwoRuns { left, .. }
+        | PathChange::SeveralRuns { left, .. }
         | PathChange::AnotherModel { left, .. } = change
         {
             for checkpoint in left {

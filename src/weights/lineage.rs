@@ -1,6 +1,8 @@
 //! Lineage of checkpoints: a resumed run and another run in one folder leave the same names, and only the
 //! weights tell which checkpoint follows from which.
 
+use std::cell::OnceCell;
+use std::ops::Range;
 use std::time::Duration;
 
 use crate::run::Checkpoint;
@@ -11,6 +13,7 @@ use super::gram::{Gram, square_between};
 use super::layout::Role;
 use super::path_change::{LeftBranch, PathChange};
 use super::run_checkpoint::{RunCheckpoint, RunShape};
+use super::run_groups::{self, Followed};
 
 /// The part that a checkpoint has in the run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,6 +34,8 @@ pub(super) struct Row {
 /// Weights of independent seeds have a cosine around 0, successive checkpoints usually one above 0.5; below
 /// this they are unrelated, unless the run's own checkpoints are as far apart.
 const RELATED: f64 = 0.3;
+/// From this cosine over all parameters on, weights are related, whatever norms and biases have in common.
+const CLOSE: f64 = 0.95;
 /// The cosine of independent weights scatters by 1/√n: this many of these are taken for chance.
 const CHANCE: f64 = 4.0;
 /// Successive checkpoints of a run whose cosine is above this say that an unrelated one is another run's.
@@ -61,6 +66,8 @@ pub(super) struct Lineage<'a> {
     pub(super) shape: &'a RunShape,
     pub(super) gram: &'a Gram,
     pub(super) rows: &'a mut [Row],
+    /// True if other runs that save among this one were told already: theirs leave the path, not this one's.
+    pub(super) has_others: bool,
 }
 
 impl Lineage<'_> {
@@ -71,8 +78,13 @@ impl Lineage<'_> {
         // Each restart takes rows off the path, so that there are not more of them.
         self.split_by_times(&mut changes);
         if matches!(changes.last(), None | Some(PathChange::Resumed { .. })) {
-            let path = self.path();
-            changes.extend(self.two_runs(&path).or_else(|| self.unrelated_head(&path)));
+            let mut path = self.path();
+            if let Some(followed) = run_groups::followed(&path, self.likeness()) {
+                path.retain(|row| !followed.left.contains(row));
+                changes.push(self.several_runs(&followed));
+            }
+            let other = self.unrelated_head(&path);
+            changes.extend(other.or_else(|| self.unrelated_end(&path)));
         }
         changes
     }
@@ -227,43 +239,48 @@ impl Lineage<'_> {
     fn unrelated_head(&self, path: &[usize]) -> Option<PathChange> {
         let steps: Vec<f64> = path.windows(2).map(|w| self.cosine(w[0], w[1])).collect();
         let smooth = |steps: &[f64]| !steps.is_empty() && steps.iter().all(|&cos| cos > SMOOTH);
-        let at = (1..path.len()).rev().find(|&at| {
-            steps[at - 1] < RELATED
-                && smooth(&steps[..at - 1])
-                && smooth(&steps[at..])
-                && !self.is_related(path[at], &path[at - 1..at], path)
-        })?;
+        // Norms and biases begin alike in every run, so that the widest move may still have a high cosine.
+        let inner = 2..path.len().saturating_sub(1);
+        let at = inner.min_by(|a, b| steps[a - 1].total_cmp(&steps[b - 1]))?;
+        let is_head = steps[at - 1] < CLOSE
+            && smooth(&steps[..at - 1])
+            && smooth(&steps[at..])
+            && !self.is_related(path[at], &path[at - 1..at], path);
+        if !is_head {
+            return None;
+        }
         Some(PathChange::AnotherRun {
             first: self.rows[path[at]].checkpoint.clone(),
             left: self.checkpoints(&path[..at]),
         })
     }
 
-    /// Returns checkpoints with nothing in common with those before and after them, which are alike: training never
-    /// comes back to weights that it has forgotten. With them go those that they go on from.
-    fn two_runs(&self, path: &[usize]) -> Option<PathChange> {
-        let is_smooth = |a, b| self.cosine(a, b) > SMOOTH;
-        let is_unrelated = |a, b| (self.matrices(a, b)).is_ok_and(|(cosine, _)| cosine < RELATED);
-        let (&newest, before) = path.split_last()?;
-        let (mut own, mut between, mut others) = (vec![newest], Vec::new(), Vec::new());
-        for &row in before.iter().rev() {
-            let next = own[own.len() - 1];
-            if is_smooth(row, next) {
-                own.push(row);
-                between.append(&mut others);
-            } else if is_unrelated(row, next) {
-                others.push(row);
-            } else {
-                break;
-            }
+    /// Returns a last checkpoint whose weights have nothing in common with the others, as if it had come by itself.
+    fn unrelated_end(&self, path: &[usize]) -> Option<PathChange> {
+        let (&last, before) = path.split_last()?;
+        (self.begins_anew(last, before)).then(|| self.another_run(last, before.to_vec()))
+    }
+
+    /// Finds other runs among the path's if the newest of the rows from `known` on goes on from an older one than the one
+    /// before.
+    fn others_among(&self, known: usize) -> Option<PathChange> {
+        let path = self.path();
+        let &[.., before, newest] = &path[..] else {
+            return None;
+        };
+        let likeness = self.likeness();
+        if newest < known || run_groups::goes_on(likeness(newest, before)) {
+            return None;
         }
-        let last = *between.last()?;
-        others.retain(|&row| is_smooth(row, last));
-        between.extend(others);
-        Some(PathChange::TwoRuns {
-            first: self.rows[*own.last()?].checkpoint.clone(),
-            left: self.checkpoints(&self.by_step(between)),
-        })
+        let followed = run_groups::followed(&path, likeness)?;
+        Some(self.several_runs(&followed))
+    }
+
+    fn several_runs(&self, followed: &Followed) -> PathChange {
+        PathChange::SeveralRuns {
+            first: self.rows[followed.first].checkpoint.clone(),
+            left: self.checkpoints(&followed.left),
+        }
     }
 
     /// Finds the place of the rows from `known` on, which came after the others.
@@ -281,6 +298,9 @@ impl Lineage<'_> {
         if changes.is_empty() && self.is_left_over(known) {
             self.split_by_times(&mut changes);
         }
+        if changes.is_empty() {
+            changes.extend(self.others_among(known));
+        }
         changes
     }
 
@@ -290,7 +310,13 @@ impl Lineage<'_> {
         before.retain(|&other| other < known);
         let at = before.partition_point(|&other| self.step(other) < self.step(row));
         let (earlier, later) = before.split_at(at);
-        let another_run = || self.another_run(row, (0..known).collect());
+        let another_run = || match earlier.first() {
+            Some(&first) if self.has_others => self.several_runs(&Followed {
+                first,
+                left: vec![row],
+            }),
+            _ => self.another_run(row, (0..known).collect()),
+        };
         if later.is_empty() {
             return self.begins_anew(row, earlier).then(another_run);
         }
@@ -333,7 +359,7 @@ impl Lineage<'_> {
             return false;
         };
         let smooth = |w: &[usize]| self.cosine(w[0], w[1]) > SMOOTH;
-        self.cosine(row, last) < RELATED
+        self.cosine(row, last) < CLOSE
             && before.windows(2).all(smooth)
             && self
                 .matrices(row, last)
@@ -455,20 +481,40 @@ impl Lineage<'_> {
         })
     }
 
+    /// Returns the cosine of the weight matrices of two checkpoints, or a lower one that is high enough to know; 1 where it
+    /// cannot be told. Matrices are read only if norms and biases could have all that two checkpoints have in common.
+    fn likeness(&self) -> impl Fn(usize, usize) -> f64 {
+        let vectors = OnceCell::new();
+        move |row, other| {
+            let whole = self.cosine(row, other);
+            if whole > CLOSE {
+                return whole;
+            }
+            let vectors = *vectors.get_or_init(|| self.share_of_vectors(row));
+            let at_least = (whole - vectors) / (1.0 - vectors);
+            if at_least > SMOOTH {
+                return at_least;
+            }
+            match self.matrices(row, other) {
+                Ok((cosine, count)) if CHANCE / (count as f64).sqrt() < SMOOTH => cosine,
+                _ => 1.0,
+            }
+        }
+    }
+
+    /// Returns the share of norms and biases in a checkpoint's squared norm; 0 if it cannot be read.
+    fn share_of_vectors(&self, row: usize) -> f64 {
+        let all = self.gram.norms()[row].powi(2);
+        let matrices = (self.squared_norm_of_matrices(row)).unwrap_or(all);
+        (1.0 - matrices / all).clamp(0.0, 1.0)
+    }
+
     /// Returns the cosine over the weight matrices alone, and their number of weights: norms and biases begin alike in
     /// every run.
     fn matrices(&self, i: usize, j: usize) -> Result<(f64, usize), WeightsError> {
-        let layout = &self.shape.layout;
-        let [a, b] = [i, j].map(|row| {
-            let member = RunCheckpoint::open(&self.rows[row].checkpoint, self.shape)?;
-            direction::flat(layout, &member)
-        });
-        let (a, b) = (a?, b?);
-        let parameters = || layout.slots().iter().filter(|s| s.role == Role::Parameter);
-        let has_matrices = parameters().any(|slot| slot.rank() >= 2);
+        let [a, b] = [self.flat(i)?, self.flat(j)?];
         let (mut dot, mut left, mut right, mut count) = (0.0, 0.0, 0.0, 0);
-        for slot in parameters().filter(|slot| !has_matrices || slot.rank() >= 2) {
-            let range = slot.offset..slot.offset + slot.len();
+        for range in self.matrix_ranges() {
             count += range.len();
             for (a, b) in a[range.clone()].iter().zip(&b[range]) {
                 let (a, b) = (f64::from(*a), f64::from(*b));
@@ -479,5 +525,26 @@ impl Lineage<'_> {
         }
         let norms = (left * right).sqrt();
         Ok((if norms > 0.0 { dot / norms } else { 1.0 }, count.max(1)))
+    }
+
+    fn squared_norm_of_matrices(&self, row: usize) -> Result<f64, WeightsError> {
+        let flat = self.flat(row)?;
+        let all = self.matrix_ranges().flat_map(|range| &flat[range]);
+        Ok(all.map(|weight| f64::from(*weight).powi(2)).sum())
+    }
+
+    fn flat(&self, row: usize) -> Result<Vec<f32>, WeightsError> {
+        let member = RunCheckpoint::open(&self.rows[row].checkpoint, self.shape)?;
+        direction::flat(&self.shape.layout, &member)
+    }
+
+    /// Returns the places of the weight matrices; of all parameters where there are none.
+    fn matrix_ranges(&self) -> impl Iterator<Item = Range<usize>> {
+        let slots = self.shape.layout.slots().iter();
+        let parameters = slots.filter(|slot| slot.role == Role::Parameter);
+        let has_matrices = parameters.clone().any(|slot| slot.rank() >= 2);
+        parameters
+            .filter(move |slot| !has_matrices || slot.rank() >= 2)
+            .map(|slot| slot.offset..slot.offset + slot.len())
     }
 }

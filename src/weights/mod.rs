@@ -22,6 +22,7 @@ mod products;
 pub mod random_projection;
 pub mod roles;
 pub mod run_checkpoint;
+mod run_groups;
 pub mod trajectory;
 
 pub use direction::Pair;

@@ -77,6 +77,8 @@ pub struct RunPath {
     recalled: HashMap<Key, LeftBranch>,
     /// True if the checkpoints of several runs are laid on one path as they are.
     has_many_runs: bool,
+    /// True if other runs were found to save into the folder by turns with this one.
+    has_others: bool,
 }
 
 impl RunPath {
@@ -461,6 +463,7 @@ impl RunPath {
                 shape,
                 gram: &self.gram,
                 rows: &mut self.rows[..end],
+                has_others: self.has_others,
             };
             let changes = if known == 0 {
                 lineage.sort_out()
@@ -468,8 +471,11 @@ impl RunPath {
                 lineage.place(known)
             };
             known = end;
+            self.has_others |= changes
+                .iter()
+                .any(|change| matches!(change, PathChange::SeveralRuns { .. }));
             for change in &changes {
-                if let PathChange::AnotherRun { left, .. } | PathChange::TwoRuns { left, .. } =
+                if let PathChange::AnotherRun { left, .. } | PathChange::SeveralRuns { left, .. } =
                     change
                 {
                     known -= self.retire(left);

@@ -23,11 +23,11 @@ pub enum PathChange {
         /// The checkpoints of the other run.
         left: Vec<Checkpoint>,
     },
-    /// Checkpoints between those of the run that is followed have weights unrelated to these: two runs in one folder.
-    TwoRuns {
+    /// Checkpoints between those of the run that is followed have weights unrelated to these: several runs in one folder.
+    SeveralRuns {
         /// The first checkpoint of the run that is followed.
         first: Checkpoint,
-        /// The checkpoints of the other one.
+        /// The checkpoints of the others.
         left: Vec<Checkpoint>,
     },
     /// A checkpoint is much older than the one before it, but its weights fit there: it stays.
@@ -66,9 +66,9 @@ impl fmt::Display for PathChange {
                 first.step,
                 span(left)
             ),
-            Self::TwoRuns { first, left } => write!(
+            Self::SeveralRuns { first, left } => write!(
                 f,
-                "{} (step {}) begins one of two runs in this folder: the weights of {} among its own are unrelated to these, and left the path; --only or --steps chooses",
+                "{} (step {}) begins one of several runs in this folder: the weights of {} among its own are unrelated to these, which left the path; --only or --steps chooses",
                 file_name(first),
                 first.step,
                 span(left)
