@@ -1,5 +1,6 @@
 //! Settings of training that a checkpoint tells: learning rate, weight decay, batch size, optimizer.
 
+use std::ffi::OsStr;
 use std::path::Path;
 
 use super::Checkpoint;
@@ -21,15 +22,26 @@ pub struct Hyper {
 }
 
 /// Keys under which trainers keep their optimizers: Lightning, then what is usual by hand.
-const OPTIMIZERS: [&str; 5] = [
+const OPTIMIZERS: [&str; 7] = [
     "optimizer_states",
     "optimizer",
     "optimizer_state_dict",
     "optim",
     "optimizers",
+    "optimizer_state",
+    "opt",
 ];
 /// Files beside the weights that hold an optimizer's state: those of Hugging Face's trainer and of Accelerate.
 const OPTIMIZER_FILES: [&str; 2] = ["optimizer.pt", "optimizer.bin"];
+/// Files that are all weights of such a folder.
+const WHOLE: [&str; 4] = [
+    "model.safetensors",
+    "model.safetensors.index.json",
+    "pytorch_model.bin",
+    "pytorch_model.bin.index.json",
+];
+/// Key of an optimizer's parameter groups.
+const GROUPS: &str = "param_groups";
 /// Keys under which they keep the settings of the run.
 const SETTINGS: [&str; 5] = ["hyper_parameters", "hparams", "args", "config", "cfg"];
 const BATCH_SIZE: [&str; 4] = [
@@ -55,20 +67,19 @@ impl Hyper {
     #[must_use]
     pub fn read(path: &Path) -> Self {
         if path.is_dir() {
-            let beside = OPTIMIZER_FILES.iter().map(|name| path.join(name));
-            let note = beside
-                .filter(|path| path.is_file())
-                .find_map(|path| note::read(&path));
-            let groups = note.as_ref().and_then(groups).unwrap_or_default();
-            return Self {
-                learning_rate: state_of_trainer(path),
-                ..Self::of_groups(groups)
-            };
+            return Self::of_folder(path);
+        }
+        let is_whole = |name: &OsStr| WHOLE.iter().any(|whole| name == *whole);
+        if path.file_name().is_some_and(is_whole) {
+            return path.parent().map(Self::of_folder).unwrap_or_default();
         }
         let Some(note) = note::read(path) else {
             return Self::default();
         };
-        let groups = OPTIMIZERS.iter().find_map(|name| groups(note.get(name)?));
+        let groups = OPTIMIZERS.iter().find_map(|name| {
+            let groups = groups(note.get(name)?);
+            (!groups.is_empty()).then_some(groups)
+        });
         let settings = SETTINGS
             .iter()
             .filter_map(|name| note.get(name))
@@ -80,12 +91,27 @@ impl Hyper {
         });
         Self {
             batch_size: named.next(),
-            ..Self::of_groups(groups.unwrap_or_default())
+            ..Self::of_groups(&groups.unwrap_or_default())
         }
     }
 
-    /// Reads the settings of an optimizer's parameter groups.
-    fn of_groups(groups: &[Note]) -> Self {
+    /// Reads the settings of an HF-style folder: those of the optimizer's file, and the rate of the trainer's state where
+    /// there is none.
+    fn of_folder(folder: &Path) -> Self {
+        let beside = OPTIMIZER_FILES.iter().map(|name| folder.join(name));
+        let note = beside
+            .filter(|path| path.is_file())
+            .find_map(|path| note::read(&path));
+        let told = note.as_ref().map(groups).unwrap_or_default();
+        let told = Self::of_groups(&told);
+        Self {
+            learning_rate: told.learning_rate.or_else(|| state_of_trainer(folder)),
+            ..told
+        }
+    }
+
+    /// Reads the settings of the parameter groups that have weights.
+    fn of_groups(groups: &[&Note]) -> Self {
         let number = |name: &str| groups.first()?.get(name)?.number();
         Self {
             learning_rate: number("lr"),
@@ -114,13 +140,22 @@ impl Hyper {
     }
 }
 
-/// Returns the parameter groups, of the first optimizer where there are several; `None` if there are none.
-fn groups(optimizer: &Note) -> Option<&[Note]> {
-    let optimizer = optimizer.first().unwrap_or(optimizer);
-    match optimizer.get("param_groups")? {
-        Note::List(groups) if !groups.is_empty() => Some(groups),
+/// Returns the parameter groups that have weights, of all optimizers where there are several.
+fn groups(optimizer: &Note) -> Vec<&Note> {
+    let several: Vec<&Note> = match optimizer {
+        Note::List(optimizers) => optimizers.iter().collect(),
+        Note::Dict(_, fields) if optimizer.get(GROUPS).is_none() => {
+            fields.iter().map(|field| &field.1).collect()
+        }
+        _ => vec![optimizer],
+    };
+    let groups = several.into_iter().filter_map(|one| match one.get(GROUPS) {
+        Some(Note::List(groups)) => Some(groups),
         _ => None,
-    }
+    });
+    let has_weights =
+        |group: &&Note| !matches!(group.get("params"), Some(Note::List(ids)) if ids.is_empty());
+    groups.flatten().filter(has_weights).collect()
 }
 
 /// Returns the last learning rate that Hugging Face's trainer noted.
@@ -213,19 +248,46 @@ mod tests {
 
     #[test]
     fn groups_with_rates_of_their_own_have_no_edge() {
-        let optimizer = |groups: &[(f64, f64, usize)]| Hyper::of_groups(&sgd(groups)).optimizer;
+        let told = |groups: &[(f64, f64, usize)]| {
+            let optimizer = Note::Dict(None, vec![(GROUPS.into(), Note::List(sgd(groups)))]);
+            Hyper::of_groups(&super::groups(&optimizer))
+        };
+        let optimizer = |groups: &[(f64, f64, usize)]| told(groups).optimizer;
         let plain = optimizer(&[(0.1, 0.9, 2)]);
         assert!(plain.is_some_and(|plain| plain.edge(0.1).is_some()));
         // Weight decay for weights and none for biases, as is usual.
         assert_eq!(optimizer(&[(0.1, 0.9, 2), (0.1, 0.9, 1)]), plain);
-        assert_eq!(optimizer(&[(0.1, 0.9, 2), (0.3, 0.9, 0)]), plain);
+        // One without weights says nothing, wherever it stands.
+        for groups in [
+            [(0.1, 0.9, 2), (0.3, 0.9, 0)],
+            [(0.3, 0.9, 0), (0.1, 0.9, 2)],
+        ] {
+            assert_eq!(optimizer(&groups), plain);
+            assert_eq!(told(&groups).learning_rate, Some(0.1));
+        }
         for other in [(0.01, 0.9, 1), (0.1, 0.5, 1)] {
             let groups = [(0.1, 0.9, 2), other];
             assert_eq!(optimizer(&groups), Some(Optimizer::Grouped));
-            let told = Hyper::of_groups(&sgd(&groups));
-            assert_eq!(told.learning_rate, Some(0.1));
+            assert_eq!(told(&groups).learning_rate, Some(0.1));
         }
         assert_eq!(Optimizer::Grouped.edge(0.1), None);
+        // Several optimizers are several groups, in a list or by name.
+        let one = |rate| {
+            let groups = Note::List(sgd(&[(rate, 0.9, 1)]));
+            Note::Dict(None, vec![(GROUPS.into(), groups)])
+        };
+        let list = Note::List(vec![one(0.1), one(0.7)]);
+        let named = Note::Dict(None, vec![("a".into(), one(0.1)), ("b".into(), one(0.7))]);
+        for several in [list, named] {
+            let told = Hyper::of_groups(&super::groups(&several));
+            assert_eq!(told.optimizer, Some(Optimizer::Grouped));
+        }
+        // Muon has a rate and a momentum, and is not SGD.
+        let other = [("lr", 0.02), ("momentum", 0.95)]
+            .map(|(name, value)| (name.into(), Note::Number(value)));
+        let other = Hyper::of_groups(&[&Note::Dict(None, other.into())]);
+        assert_eq!(other.optimizer, Some(Optimizer::Other));
+        assert_eq!(other.optimizer.and_then(|other| other.edge(0.02)), None);
     }
 
     #[test]
@@ -246,6 +308,18 @@ mod tests {
         assert!(std::fs::write(folder.path().join("trainer_state.json"), state).is_ok());
         let checkpoint = Checkpoint::new(1, folder.path());
         assert_eq!(Hyper::of(&checkpoint).learning_rate, Some(0.02));
+        // The optimizer's own word is that of the step, and holds for the file of weights as well.
+        let own =
+            Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/torch/capturable_double.pt");
+        assert!(std::fs::copy(own, folder.path().join("optimizer.pt")).is_ok());
+        for path in [
+            folder.path().to_path_buf(),
+            folder.path().join("model.safetensors"),
+        ] {
+            let told = Hyper::of(&Checkpoint::new(1, path));
+            assert_eq!(told.learning_rate, Some(0.1));
+            assert_eq!(told.optimizer, Some(Optimizer::Grouped));
+        }
     }
 
     #[test]

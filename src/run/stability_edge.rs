@@ -22,6 +22,8 @@ pub enum Optimizer {
     /// Parameter groups with learning rates or momenta of their own: λmax of the loss alone tells them no edge either,
     /// because the rates stand between the weights and the Hessian.
     Grouped,
+    /// Any other optimizer, e.g. LBFGS or Muon: no edge of its steps is known.
+    Other,
 }
 
 /// Keys that a parameter group of PyTorch has if its optimizer scales steps.
@@ -29,35 +31,33 @@ const OF_SCALED: [&str; 5] = ["betas", "eps", "alpha", "rho", "etas"];
 
 impl Optimizer {
     /// Reads the optimizer of all parameter groups of PyTorch; `None` if their keys tell none.
-    pub(super) fn of_groups(groups: &[Note]) -> Option<Self> {
-        let has_weights =
-            |group: &&Note| !matches!(group.get("params"), Some(Note::List(ids)) if ids.is_empty());
-        let steps = |group: &Note| {
-            (
-                group.get("lr").and_then(Note::number),
-                Self::of_group(group),
-            )
-        };
-        let mut all = groups.iter().filter(has_weights).map(steps);
-        let first = all.next()?;
-        match first.1? {
-            Self::Scaled => Some(Self::Scaled),
-            _ if all.any(|other| other != first) => Some(Self::Grouped),
-            alike => Some(alike),
-        }
+    pub(super) fn of_groups(groups: &[&Note]) -> Option<Self> {
+        let rate = |group: &Note| group.get("lr").and_then(Note::number);
+        let mut all = groups
+            .iter()
+            .map(|group| (rate(group), Self::of_group(group)));
+        let first = all.next().filter(|first| first.0.is_some())?;
+        Some(match first.1 {
+            Self::Scaled => Self::Scaled,
+            _ if all.any(|other| other != first) => Self::Grouped,
+            alike => alike,
+        })
     }
 
-    /// Reads the optimizer of a parameter group; `None` if its keys tell none.
-    fn of_group(group: &Note) -> Option<Self> {
+    /// Reads the optimizer of a parameter group by its keys.
+    fn of_group(group: &Note) -> Self {
         if OF_SCALED.iter().any(|name| group.get(name).is_some()) {
-            return Some(Self::Scaled);
+            return Self::Scaled;
         }
         let number = |name: &str| group.get(name)?.number();
-        Some(Self::Sgd {
-            momentum: number("momentum")?,
-            dampening: number("dampening")?,
-            nesterov: matches!(group.get("nesterov"), Some(Note::Bool(true))),
-        })
+        match (number("momentum"), number("dampening")) {
+            (Some(momentum), Some(dampening)) => Self::Sgd {
+                momentum,
+                dampening,
+                nesterov: matches!(group.get("nesterov"), Some(Note::Bool(true))),
+            },
+            _ => Self::Other,
+        }
     }
 
     /// Returns the largest eigenvalue at which steps of rate η do not grow; `None` if there is no such one. On a parabola
@@ -76,7 +76,7 @@ impl Optimizer {
                 dampening,
                 ..
             } => Some(2.0 * (1.0 + momentum) / (1.0 - dampening) / rate),
-            Self::Scaled | Self::Grouped => None,
+            Self::Scaled | Self::Grouped | Self::Other => None,
         }
     }
 
@@ -87,6 +87,7 @@ impl Optimizer {
             Self::Sgd { .. } => None,
             Self::Scaled => Some("the optimizer scales the step of each weight"),
             Self::Grouped => Some("parameter groups have rates of their own"),
+            Self::Other => Some("the optimizer is neither SGD nor one of Adam's kind"),
         }
     }
 
@@ -95,7 +96,9 @@ impl Optimizer {
     #[must_use]
     pub fn formula(self, rate: &str) -> String {
         match self {
-            Self::Sgd { momentum: 0.0, .. } | Self::Scaled | Self::Grouped => format!("2/{rate}"),
+            Self::Sgd { momentum: 0.0, .. } | Self::Scaled | Self::Grouped | Self::Other => {
+                format!("2/{rate}")
+            }
             Self::Sgd { nesterov: true, .. } => format!("2(1+β)/(1+2β)/{rate}"),
             Self::Sgd { dampening: 0.0, .. } => format!("2(1+β)/{rate}"),
             Self::Sgd { .. } => format!("2(1+β)/(1−d)/{rate}"),

@@ -124,13 +124,15 @@ fn render_edge(app: &App, area: Rect, buffer: &mut Buffer) {
     let means = match snapshot.optimizer() {
         Some(Optimizer::Scaled) => "no edge: steps are scaled",
         Some(Optimizer::Grouped) => "no edge: groups have rates of their own",
+        Some(Optimizer::Other) => "no edge known of this optimizer",
         _ => "unstable above",
     };
     let edge = has_edge.then(|| format!("{formula} - -, {means}"));
     let edge = edge.as_deref().into_iter();
-    let known = (!lambda_max[1].is_empty()).then_some("λmax ●").into_iter();
-    let samples = format!("{CURVATURE_SAMPLES} samples");
-    let title: Vec<&str> = known.chain(edge).chain([samples.as_str()]).collect();
+    // The number of samples first, because it alone may change a value by a third.
+    let samples = format!("λmax ● of {CURVATURE_SAMPLES} samples");
+    let known = (!lambda_max[1].is_empty()).then_some(samples.as_str());
+    let title: Vec<&str> = known.into_iter().chain(edge).collect();
     let title = title.join(" · ");
     let marks = facts::drop_marks(snapshot);
     draw(app, &title, "", curves, marks, picture, buffer);
@@ -195,7 +197,7 @@ fn draw(
         title,
         right,
         curves: curves.collect(),
-        largest: f64::INFINITY,
+        largest: [f64::INFINITY; 2],
         marks,
         ticks: true,
         marker: app.appearance().marker,
