@@ -52,7 +52,26 @@ pub fn names(names: &[&str], width: usize) -> Vec<String> {
         Some(rest) if is_long(&name) && !shared.is_empty() => middle(&format!("…{rest}"), width),
         _ => middle(name, width),
     };
-    names.iter().map(fitted).collect()
+    let cut: Vec<String> = names.iter().map(fitted).collect();
+    let is_alone = |text: &String| cut.iter().filter(|other| *other == text).count() == 1;
+    let apart = |(name, text): (&&str, &String)| {
+        if is_alone(text) {
+            text.clone()
+        } else {
+            end(name, width)
+        }
+    };
+    names.iter().zip(&cut).map(apart).collect()
+}
+
+/// Returns the end of a text that has more than `width` columns.
+fn end(text: &str, width: usize) -> String {
+    let length = text.chars().count();
+    if length <= width {
+        return text.into();
+    }
+    let rest = text.chars().skip(length - width.saturating_sub(1));
+    std::iter::once('…').chain(rest).take(width).collect()
 }
 
 /// Returns the longest beginning of several names that ends at a dot; empty for one.
@@ -122,6 +141,32 @@ mod tests {
         assert_eq!(
             names(&layers[..2], 15),
             ["…0.attn….weight", "…1.attn….weight"]
+        );
+        // Where the middles that tell them apart are cut, the ends do.
+        let deep = [
+            "transformer.h.1.attn.c_proj",
+            "transformer.h.11.attn.c_proj",
+            "transformer.h.11.mlp.c_proj",
+            "transformer.wte",
+        ];
+        assert_eq!(
+            names(&deep, 17),
+            [
+                "…1.attn.c_proj",
+                "…11.attn.c_proj",
+                "…11.mlp.c_proj",
+                "transformer.wte"
+            ]
+        );
+        assert_eq!(
+            names(&deep[1..], 14),
+            ["…h.11.a…c_proj", "…h.11.m…c_proj", "…wte"]
+        );
+        let sides = ["block.first.left.weight", "block.first.right.weight"];
+        let others = [&sides[..], &["another.long.name"]].concat();
+        assert_eq!(
+            names(&others, 12),
+            ["…left.weight", "…ight.weight", "anothe….name"]
         );
     }
 

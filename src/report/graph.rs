@@ -19,7 +19,7 @@ pub(super) fn plain<'a>(
         title,
         right,
         curves,
-        largest: f64::INFINITY,
+        largest: [f64::INFINITY; 2],
         marks,
         ticks: true,
         marker: map::marker(),

@@ -35,6 +35,8 @@ pub enum Stroke {
     DashedSteps,
     /// An edge of a shaded band; two curves of the same places one after the other are its edges.
     Band,
+    /// An edge of a band that is not shaded, where another scale has one; a curve within it looks flat too.
+    Margin,
 }
 
 /// One curve.
@@ -51,6 +53,11 @@ pub struct Curve<'a> {
 }
 
 impl Curve<'_> {
+    /// Returns true for an edge of a band.
+    fn is_edge(&self) -> bool {
+        matches!(self.stroke, Stroke::Band | Stroke::Margin)
+    }
+
     /// Returns the lowest and highest finite value; `None` if there is none.
     fn range(&self) -> Option<[f64; 2]> {
         let finite = || self.y.iter().copied().filter(|value| value.is_finite());
@@ -76,8 +83,8 @@ pub struct Graph<'a> {
     pub right: &'a str,
     /// The curves.
     pub curves: Vec<Curve<'a>>,
-    /// Largest value that a number can have, e.g. 100 for an accuracy in percent; infinite for a loss.
-    pub largest: f64,
+    /// Largest value that a number of each side can have, e.g. 100 for an accuracy in percent; infinite for a loss.
+    pub largest: [f64; 2],
     /// Marked places.
     pub marks: Vec<Mark>,
     /// True if the places are printed below.
@@ -180,9 +187,9 @@ impl Graph<'_> {
 
     /// Returns the scale of one side; `None` if nothing is finite.
     fn scale(&self, side: AxisSide) -> Option<Scale> {
-        let whole = self.range(side, |_| true)?;
+        let whole = self.range(side, |curve| curve.stroke != Stroke::Margin)?;
         // A band's lower edge is close to zero where the error is as large as the value: it may not set a logarithm.
-        let lines = self.range(side, |curve| curve.stroke != Stroke::Band);
+        let lines = self.range(side, |curve| !curve.is_edge());
         let lines = lines.unwrap_or(whole);
         let is_clear = self.beyond_noise(side, lines) == lines;
         let logarithmic =
@@ -209,7 +216,7 @@ impl Graph<'_> {
 
     /// Returns true if a linear scale of that range would hide what is low on it: a spike or another curve is far above.
     fn is_wide(&self, side: AxisSide, [low, high]: [f64; 2]) -> bool {
-        let lines = || self.on(side).filter(|curve| curve.stroke != Stroke::Band);
+        let lines = || self.on(side).filter(|curve| !curve.is_edge());
         let values = lines().flat_map(|curve| curve.y.iter().copied());
         let is_below = |[_, highest]: [f64; 2]| high >= FLATTENED * highest;
         high / low >= LOGARITHMIC
@@ -219,7 +226,8 @@ impl Graph<'_> {
 
     /// Widens a range that is not much wider than the bands on it, so that noise is not blown up to a curve.
     fn beyond_noise(&self, side: AxisSide, [min, max]: [f64; 2]) -> [f64; 2] {
-        let widths = self.bands(side).into_iter().flat_map(|[low, high]| {
+        let bands = [Stroke::Band, Stroke::Margin].map(|stroke| self.bands(side, stroke));
+        let widths = bands.into_iter().flatten().flat_map(|[low, high]| {
             let both = low.y.iter().zip(high.y);
             both.map(|(low, high)| (high - low).abs())
         });
@@ -232,12 +240,12 @@ impl Graph<'_> {
             min - missing
         };
         // Nor has an accuracy above all of the samples.
-        [low, max.max(self.largest.min(max + missing))]
+        [low, max.max(self.largest[side as usize].min(max + missing))]
     }
 
-    /// Returns the edges of the bands on one side.
-    fn bands(&self, side: AxisSide) -> Vec<[&Curve<'_>; 2]> {
-        let edges = self.on(side).filter(|curve| curve.stroke == Stroke::Band);
+    /// Returns the edges of the bands of that stroke on one side.
+    fn bands(&self, side: AxisSide, stroke: Stroke) -> Vec<[&Curve<'_>; 2]> {
+        let edges = self.on(side).filter(|curve| curve.stroke == stroke);
         let edges: Vec<&Curve<'_>> = edges.collect();
         let (pairs, _) = edges.as_chunks::<2>();
         pairs.to_vec()
@@ -250,7 +258,7 @@ impl Graph<'_> {
             symbol,
             ..self.faint()
         };
-        for [low, high] in self.bands(side) {
+        for [low, high] in self.bands(side, Stroke::Band) {
             let edges = [low, high].map(|edge| frame.edge(edge));
             for column in 0..frame.width {
                 let at = column as f64 + 0.5;
@@ -297,7 +305,7 @@ impl Graph<'_> {
         };
         self.draw_bands(picture, frame, side);
         let lines = self.on(side);
-        let lines = lines.filter(|curve| !matches!(curve.stroke, Stroke::Points | Stroke::Band));
+        let lines = lines.filter(|curve| curve.stroke != Stroke::Points && !curve.is_edge());
         let figures: Vec<Figure> = lines.flat_map(|curve| frame.figures(curve)).collect();
         let size = [frame.width, frame.height];
         for (column, row, symbol) in canvas::draw(&figures, size, self.marker) {

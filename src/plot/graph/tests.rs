@@ -15,7 +15,7 @@ fn graph<'a>(curves: Vec<Curve<'a>>, marks: &[(f64, &str)]) -> Graph<'a> {
         title: "loss",
         right: "accuracy",
         curves,
-        largest: f64::INFINITY,
+        largest: [f64::INFINITY; 2],
         marks: marks.iter().map(mark).collect(),
         ticks: false,
         marker: Marker::Braille,
@@ -246,7 +246,7 @@ fn a_curve_within_its_standard_error_looks_flat() {
     );
     // Nor above what a number can be.
     let accuracy = Graph {
-        largest: 100.0,
+        largest: [100.0; 2],
         ..graph(
             vec![
                 curve(&x, &[96.0; 3], AxisSide::Left, Stroke::Band),

@@ -9,7 +9,7 @@ use crate::loss::Score;
 use crate::plot::axis::short;
 use crate::plot::graph::Curve as Line;
 use crate::plot::{AxisSide, Graph, Mark, Stroke};
-use crate::session::{Analysis, Finding, LineCurve, Slice};
+use crate::session::{Analysis, Finding, LineCurve, Slice, Snapshot};
 
 use super::super::state::App;
 use super::super::state::choice::{SliceKind, View};
@@ -66,6 +66,8 @@ struct Drawn<'a> {
     score: Values,
     /// The edges of the band around the loss; none if its samples are not known.
     noise: Vec<Values>,
+    /// Those around the score; none if its error is not known.
+    margin: Vec<Values>,
 }
 
 impl<'a> Drawn<'a> {
@@ -77,15 +79,13 @@ impl<'a> Drawn<'a> {
             Finding::Is(data) => Some(data.samples),
             _ => None,
         };
-        let noise = samples.map_or_else(Vec::new, |samples| {
-            let error = |m: &Measure| facts::loss_error(score, *m, samples);
-            Values::band(&line.values, |m| m.loss, error, f64::INFINITY)
-        });
+        let noise = |score| noise(snapshot, score, &line.values, samples);
         Self {
             line,
             loss: Values::of(&line.values, |m| m.loss),
             score: Values::of(&line.values, on_scale),
-            noise,
+            noise: noise(None),
+            margin: score.map_or_else(Vec::new, |score| noise(Some(score))),
         }
     }
 }
@@ -134,6 +134,15 @@ fn render_lines(app: &App, area: Rect, buffer: &mut Buffer) {
     for noise in drawn.iter().take(1).flat_map(|first| &first.noise) {
         curves.push(noise.curve(&drawn[0].line.alpha, AxisSide::Left, Stroke::Band));
     }
+    // Two bands would hide each other: that of the score widens its scale alone.
+    let margin = drawn
+        .iter()
+        .take(1)
+        .filter(|_| score.is_some())
+        .flat_map(|first| &first.margin);
+    curves.extend(
+        margin.map(|edge| edge.curve(&drawn[0].line.alpha, AxisSide::Right, Stroke::Margin)),
+    );
     for one in &drawn {
         let stroke = if one.line.split == drawn[0].line.split {
             Stroke::Solid
@@ -154,7 +163,7 @@ fn render_lines(app: &App, area: Rect, buffer: &mut Buffer) {
         title: &title,
         right: score.map_or("", Score::scale),
         curves,
-        largest: f64::INFINITY,
+        largest: [f64::INFINITY, score.map_or(f64::INFINITY, Score::largest)],
         marks: ends
             .iter()
             .map(|&(at, label)| Mark {
@@ -269,7 +278,9 @@ fn render_slice(app: &App, slice: &Slice, area: Rect, buffer: &mut Buffer) {
         let value =
             |measure: &Measure| curve.map_or(measure.loss, |score| score.on_scale(measure.score));
         let values = Values::of(&slice.values, value);
-        let noise = noise(app, curve, &slice.values);
+        let snapshot = app.snapshot();
+        let samples = facts::measured_samples(snapshot);
+        let noise = noise(snapshot, curve, &slice.values, samples);
         let band = noise.iter();
         let band = band.map(|edge| edge.curve(&slice.offset, AxisSide::Left, Stroke::Band));
         let known = if noise.is_empty() {
@@ -284,7 +295,7 @@ fn render_slice(app: &App, slice: &Slice, area: Rect, buffer: &mut Buffer) {
                 .chain([values.curve(&slice.offset, AxisSide::Left, Stroke::Solid)])
                 .collect(),
             // The middle is the checkpoint itself.
-            largest,
+            largest: [largest; 2],
             marks: vec![Mark {
                 at: 0.0,
                 label: "0".into(),
@@ -301,10 +312,15 @@ fn render_slice(app: &App, slice: &Slice, area: Rect, buffer: &mut Buffer) {
     }
 }
 
-/// Returns the edges of the band of the standard error around the loss, or around a score; none if it is not known.
-fn noise(app: &App, score: Option<Score>, values: &[Option<Measure>]) -> Vec<Values> {
-    let snapshot = app.snapshot();
-    let Some(samples) = facts::measured_samples(snapshot) else {
+/// Returns the edges of the band of the standard error around the loss, or around a score, of that many samples; none if
+/// it is not known.
+fn noise(
+    snapshot: &Snapshot,
+    score: Option<Score>,
+    values: &[Option<Measure>],
+    samples: Option<usize>,
+) -> Vec<Values> {
+    let Some(samples) = samples else {
         return Vec::new();
     };
     match score {

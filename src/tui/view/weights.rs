@@ -17,6 +17,8 @@ use super::{
 
 /// Least rows with the matrix and the layers below the graphs.
 const ROOM_FOR_MATRIX: u16 = 18;
+/// From this width on the norms of the layers have columns; names need the room below it.
+const ROOM_FOR_COLUMNS: u16 = 40;
 
 /// Draws the pane.
 pub(crate) fn render(app: &App, area: Rect, buffer: &mut Buffer) {
@@ -97,7 +99,7 @@ fn render_histogram(app: &App, snapshot: &Snapshot, area: Rect, buffer: &mut Buf
         title: &title,
         right: "",
         curves: curves.collect(),
-        largest: f64::INFINITY,
+        largest: [f64::INFINITY; 2],
         marks: Vec::new(),
         ticks: true,
         marker: app.appearance().marker,
@@ -136,7 +138,7 @@ fn render_norms(app: &App, snapshot: &Snapshot, area: Rect, buffer: &mut Buffer)
             on(&trajectory.norm, AxisSide::Left, Stroke::Solid),
             on(&updates, AxisSide::Right, Stroke::Dashed),
         ],
-        largest: f64::INFINITY,
+        largest: [f64::INFINITY; 2],
         marks,
         ticks: true,
         marker: app.appearance().marker,
@@ -192,7 +194,7 @@ fn render_sharpness(app: &App, snapshot: &Snapshot, area: Rect, buffer: &mut Buf
         title: &title,
         right: "",
         curves: edge.into_iter().chain([curve]).collect(),
-        largest: f64::INFINITY,
+        largest: [f64::INFINITY; 2],
         marks,
         ticks: true,
         marker: app.appearance().marker,
@@ -275,20 +277,25 @@ fn render_layers(app: &App, snapshot: &Snapshot, area: Rect, buffer: &mut Buffer
     let mut rows: Vec<(&str, f64, f64)> = ends.collect();
     let change = |row: &(&str, f64, f64)| (row.2 - row.1).abs();
     rows.sort_by(|a, b| change(b).total_cmp(&change(a)));
-    let width = usize::from(area.width.saturating_sub(20));
+    let numbers = |(_, first, last): &(&str, f64, f64)| {
+        let [first, last] = [first, last].map(|norm| short(*norm));
+        if area.width < ROOM_FOR_COLUMNS {
+            format!("{first}→{last}")
+        } else {
+            format!("{first:>7} → {last:<7}")
+        }
+    };
     let mut lines = vec![Line::styled(
         "layers that changed most: norm",
         app.theme().faint(),
     )];
     rows.truncate(usize::from(area.height.saturating_sub(1)));
     let names: Vec<&str> = rows.iter().map(|row| row.0).collect();
-    let names = title::names(&names, width);
-    for (name, (_, first, last)) in names.into_iter().zip(rows) {
-        lines.push(Line::raw(format!(
-            "{name:width$} {:>7} → {:<7}",
-            short(first),
-            short(last)
-        )));
+    let numbers: Vec<String> = rows.iter().map(numbers).collect();
+    let taken = numbers.iter().map(|text| text.chars().count()).max();
+    let width = usize::from(area.width).saturating_sub(taken.unwrap_or_default() + 3);
+    for (name, numbers) in title::names(&names, width).into_iter().zip(numbers) {
+        lines.push(Line::raw(format!("{name:width$} {numbers}")));
     }
     Paragraph::new(Text::from(lines)).render(padded(area), buffer);
 }
