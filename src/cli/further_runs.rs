@@ -1,6 +1,7 @@
 //! Settings beside the further runs of a command, which are not used: it reads all runs by those of the first.
 
-use std::path::Path;
+use std::fs;
+use std::path::{Path, PathBuf};
 
 use clap::ArgMatches;
 use clap::parser::ValueSource;
@@ -19,23 +20,27 @@ pub(super) fn unused(
     let positionals = command.get_positionals().map(|one| one.get_id().as_str());
     let runs = positionals.filter(|id| RUNS.contains(id));
     let runs = runs.filter_map(|id| matches.get_raw(id)).flatten();
-    let beside = runs.skip(1).filter_map(|run| {
+    let found = runs.skip(1).filter_map(|run| {
         let found = ConfigPaths::around(Some(Path::new(run))).found();
-        File::read(found.last()?.clone(), settings).ok()
+        found.last().cloned()
     });
-    beside
-        .filter_map(|file| {
+    let unused = |path: PathBuf| match File::read(path, settings) {
+        Ok(file) => {
             let names = differing(&file, command, matches, config);
-            let verb = if names.len() == 1 { "is" } else { "are" };
-            (!names.is_empty()).then(|| {
-                format!(
-                    "{}: {} {verb} not used: all runs are read by the options given and the settings of the first run",
-                    file.path.display(),
-                    names.join(", ")
-                )
-            })
-        })
-        .collect()
+            (!names.is_empty()).then(|| sentence(&file.path, &names))
+        }
+        Err(problems) => Some(problems.to_string()),
+    };
+    found.filter_map(unused).collect()
+}
+
+fn sentence(path: &Path, names: &[&str]) -> String {
+    let verb = if names.len() == 1 { "is" } else { "are" };
+    format!(
+        "{}: {} {verb} not used: all runs are read by the options given and the settings of the first run",
+        path.display(),
+        names.join(", ")
+    )
 }
 
 /// Returns the settings of a file that the command takes and that have other values in force.
@@ -58,7 +63,16 @@ fn differing<'a>(
             )
         };
         let in_force = config.value(&value.name).map(|(known, _)| &known.text);
-        option.is_some_and(|option| !is_given(option)) && in_force != Some(&value.text)
+        let is_same = in_force.is_some_and(|known| {
+            known == &value.text || is_one_file(Path::new(known), Path::new(&value.text))
+        });
+        option.is_some_and(|option| !is_given(option)) && !is_same
     });
     values.map(|value| value.name.as_str()).collect()
+}
+
+/// Returns true for two names of one file or folder.
+fn is_one_file(a: &Path, b: &Path) -> bool {
+    let real = |path: &Path| fs::canonicalize(path).ok();
+    real(a).is_some() && real(a) == real(b)
 }

@@ -130,7 +130,9 @@ impl Settings {
         let mut sentences: Vec<String> = variables
             .filter_map(|variable| {
                 let name = variable.to_str()?.strip_prefix(PREFIX)?;
-                let close = nearest(name, known.iter().copied()).filter(|close| *close != name)?;
+                let upper = name.to_uppercase();
+                let close =
+                    nearest(&upper, known.iter().copied()).filter(|close| *close != name)?;
                 Some(format!(
                     "{PREFIX}{name} is no setting and is not read; {PREFIX}{close} is one"
                 ))

@@ -145,7 +145,7 @@ impl Subject {
                 score::on_test(self.score, test.measure),
                 test.samples
             ),
-            None => format!("{}, no test samples", self.label),
+            None => format!("{}, no test error", self.label),
         }
     }
 

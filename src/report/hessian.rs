@@ -13,6 +13,7 @@ use crate::plot::{Extras, Graph, Palette, Picture};
 use super::graph;
 use super::map::{self, PrintedMap};
 use super::npz::Array;
+use super::surface::PlaneReport;
 use super::vtp::MeshPiece;
 use super::{cell, csv_rows};
 use crate::loss::Measure;
@@ -89,6 +90,8 @@ pub struct HessianReport {
     parameters: usize,
     seed: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
+    plane: Option<PlaneReport>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     map: Option<Grid>,
     #[serde(skip_serializing_if = "Option::is_none")]
     density: Option<Density>,
@@ -117,6 +120,8 @@ pub struct CurvatureFindings {
     pub parameters: usize,
     /// Seed of samples, random directions and starting vectors.
     pub seed: u64,
+    /// The plane of the map.
+    pub plane: PlaneReport,
     /// The map, where it was asked for.
     pub map: Option<Grid>,
     /// The density at the point, likewise.
@@ -143,6 +148,7 @@ impl From<CurvatureFindings> for HessianReport {
             samples: found.samples,
             parameters: found.parameters,
             seed: found.seed,
+            plane: Some(found.plane).filter(|_| found.map.is_some()),
             map: found.map,
             density: found.density,
         }
@@ -269,9 +275,15 @@ impl HessianReport {
 
     /// Returns the points of the map, between which its contours are drawn; empty without a map.
     fn about_map(&self) -> String {
-        self.map.as_ref().map_or_else(String::new, |grid| {
+        let map = self.map.as_ref().zip(self.plane.as_ref());
+        map.map_or_else(String::new, |(grid, plane)| {
+            let name = match plane.kind {
+                "pca" => "the principal plane",
+                "random" => "a random plane",
+                _ => "the plane",
+            };
             format!(
-                "|λmin/λmax| on the plane at {}×{} points, interpolated between them",
+                "|λmin/λmax| on {name} at {}×{} points, interpolated between them",
                 grid.x.len(),
                 grid.y.len()
             )

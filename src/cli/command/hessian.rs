@@ -149,6 +149,7 @@ impl Hessian {
             samples: measuring.samples(),
             parameters: dimension(&scene.path.shape.layout),
             seed: self.measure.seed,
+            plane: PlaneOptions::report(&scene),
             map,
             density,
         });

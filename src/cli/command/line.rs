@@ -286,7 +286,8 @@ impl Line {
             let Ok(others) = begin(Split::Test) else {
                 return Err(error);
             };
-            warn::left_out(&[error]);
+            // The result counts even where nobody reads what it lacks.
+            let _ = warn::say(format_args!("training samples are not measured: {error:#}"));
             Ok(others)
         })
     }
@@ -353,7 +354,9 @@ impl Line {
             } else if has_test {
                 // A set without test samples is measured on the others alone.
                 on(Split::Test)
-                    .inspect_err(|error| warn::left_out(&[error]))
+                    .inspect_err(|error| {
+                        let _ = warn::say(format_args!("test samples are not measured: {error:#}"));
+                    })
                     .ok()
             } else {
                 None
