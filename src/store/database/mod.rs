@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::thread;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use directories::ProjectDirs;
@@ -20,6 +21,9 @@ const APPLICATION: i32 = 0x6973_6f6c;
 const VERSION: i32 = 3;
 /// Time that a write waits for another process.
 const PATIENCE: Duration = Duration::from_secs(2);
+/// Longest time for which opening is tried while others open the database, and the pause between.
+const OPENING: Duration = Duration::from_secs(10);
+const AGAIN: Duration = Duration::from_millis(20);
 /// Time after which the use of a value is noted anew, so that looking it up is seldom a write.
 const USE: i64 = 24 * 60 * 60;
 /// Time between two commits on a network file system, where each costs many times a point.
@@ -384,7 +388,26 @@ fn host() -> Option<String> {
     Some(host::name()?.chars().filter(plain).collect())
 }
 
+/// Opens a database, and tries again while others open it: SQLite does not wait for a change of the journal's mode.
 fn connect(path: &Path, is_shared: bool) -> rusqlite::Result<Connection> {
+    let start = Instant::now();
+    loop {
+        match try_to_connect(path, is_shared) {
+            Err(error) if !is_shared && is_busy(&error) && start.elapsed() < OPENING => {
+                thread::sleep(AGAIN);
+            }
+            result => return result,
+        }
+    }
+}
+
+fn is_busy(error: &rusqlite::Error) -> bool {
+    let codes = [ErrorCode::DatabaseBusy, ErrorCode::DatabaseLocked];
+    let code = error.sqlite_error_code();
+    code.is_some_and(|code| codes.contains(&code))
+}
+
+fn try_to_connect(path: &Path, is_shared: bool) -> rusqlite::Result<Connection> {
     let mut connection = Connection::open(path)?;
     connection.busy_timeout(PATIENCE)?;
     if is_shared {
