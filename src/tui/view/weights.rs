@@ -17,8 +17,8 @@ use super::{
 
 /// Least rows with the matrix and the layers below the graphs.
 const ROOM_FOR_MATRIX: u16 = 18;
-/// From this width on the norms of the layers have columns; names need the room below it.
-const ROOM_FOR_COLUMNS: u16 = 40;
+/// Characters of the first and last norm in columns; a longer name needs their room, and they move together.
+const NORMS_IN_COLUMNS: usize = 17;
 
 /// Draws the pane.
 pub(crate) fn render(app: &App, area: Rect, buffer: &mut Buffer) {
@@ -277,20 +277,22 @@ fn render_layers(app: &App, snapshot: &Snapshot, area: Rect, buffer: &mut Buffer
     let mut rows: Vec<(&str, f64, f64)> = ends.collect();
     let change = |row: &(&str, f64, f64)| (row.2 - row.1).abs();
     rows.sort_by(|a, b| change(b).total_cmp(&change(a)));
-    let numbers = |(_, first, last): &(&str, f64, f64)| {
-        let [first, last] = [first, last].map(|norm| short(*norm));
-        if area.width < ROOM_FOR_COLUMNS {
-            format!("{first}→{last}")
-        } else {
-            format!("{first:>7} → {last:<7}")
-        }
-    };
     let mut lines = vec![Line::styled(
         "layers that changed most: norm",
         app.theme().faint(),
     )];
     rows.truncate(usize::from(area.height.saturating_sub(1)));
     let names: Vec<&str> = rows.iter().map(|row| row.0).collect();
+    let longest = names.iter().map(|name| name.chars().count()).max();
+    let in_columns = longest.unwrap_or_default() + NORMS_IN_COLUMNS + 3 <= area.width.into();
+    let numbers = |(_, first, last): &(&str, f64, f64)| {
+        let [first, last] = [first, last].map(|norm| short(*norm));
+        if in_columns {
+            format!("{first:>7} → {last:<7}")
+        } else {
+            format!("{first}→{last}")
+        }
+    };
     let numbers: Vec<String> = rows.iter().map(numbers).collect();
     let taken = numbers.iter().map(|text| text.chars().count()).max();
     let width = usize::from(area.width).saturating_sub(taken.unwrap_or_default() + 3);
