@@ -194,6 +194,7 @@ fn lines_curvature_and_comparisons_have_arrays_too() {
         "hessian.npz",
     );
     assert_eq!(array::<f64>(&hessian, "ratio").0, [2, 3]);
+    assert_eq!(array::<f64>(&hessian, "path").0, [25, 2]);
     let grid = ["--x=-1:1:3", "--y=-1:1:3", "--exact"];
     let both = made(
         &[&["compare", &digits, &digits][..], &few, &grid].concat(),

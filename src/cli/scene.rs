@@ -402,6 +402,11 @@ impl Scene {
         self.places.iter().map(|place| place.0).collect()
     }
 
+    /// Returns the training steps of the checkpoints.
+    pub(super) fn steps(&self) -> impl Iterator<Item = u64> {
+        self.path.members.iter().map(|checkpoint| checkpoint.step)
+    }
+
     /// Returns the window that is drawn where the user names none.
     pub(super) fn window(&self) -> [[f64; 2]; 2] {
         match self.spec.directions {

@@ -17,8 +17,9 @@ use crate::weights::BatchNorm;
 
 use super::npz::Array;
 use super::path::{self, PathPoint};
+use super::plane::PlaneReport;
 use super::score::{self, Keyed};
-use super::surface::{FidelityReport, PlaneReport, rows};
+use super::surface::{FidelityReport, rows};
 use super::vtp::MeshPiece;
 use super::{cell, csv_rows, loss, map, statistics};
 

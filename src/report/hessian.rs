@@ -13,7 +13,7 @@ use crate::plot::{Extras, Graph, Palette, Picture};
 use super::graph;
 use super::map::{self, PrintedMap};
 use super::npz::Array;
-use super::surface::PlaneReport;
+use super::plane::PlaneReport;
 use super::vtp::MeshPiece;
 use super::{cell, csv_rows};
 use crate::loss::Measure;
@@ -91,6 +91,12 @@ pub struct HessianReport {
     seed: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
     plane: Option<PlaneReport>,
+    /// Steps of the checkpoints on the map, oldest first.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    steps: Vec<u64>,
+    /// Their α and β.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    coordinates: Vec<[f64; 2]>,
     #[serde(skip_serializing_if = "Option::is_none")]
     map: Option<Grid>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -122,6 +128,8 @@ pub struct CurvatureFindings {
     pub seed: u64,
     /// The plane of the map.
     pub plane: PlaneReport,
+    /// Steps of the checkpoints, oldest first, and their coordinates on the plane.
+    pub path: Vec<(u64, [f64; 2])>,
     /// The map, where it was asked for.
     pub map: Option<Grid>,
     /// The density at the point, likewise.
@@ -135,6 +143,8 @@ impl From<CurvatureFindings> for HessianReport {
     fn from(found: CurvatureFindings) -> Self {
         // At the rate 0 nothing moves, so that there is no edge.
         let moving = found.learning_rate.filter(|rate| *rate > 0.0);
+        let on_map = found.path.into_iter().filter(|_| found.map.is_some());
+        let (steps, coordinates) = on_map.unzip();
         Self {
             run: found.run,
             origin: OriginPoint { step: found.origin },
@@ -149,6 +159,8 @@ impl From<CurvatureFindings> for HessianReport {
             parameters: found.parameters,
             seed: found.seed,
             plane: Some(found.plane).filter(|_| found.map.is_some()),
+            steps,
+            coordinates,
             map: found.map,
             density: found.density,
         }
@@ -203,8 +215,7 @@ impl HessianReport {
     #[must_use]
     pub fn picture(&self, palette: Option<Palette>) -> Picture {
         let nothing = || std::iter::empty();
-        let map = self.map.as_ref();
-        let map = map.map(|grid| with_map(grid, |map| map::picture(map, None, nothing(), palette)));
+        let map = self.with_map(|map| map::picture(map, None, nothing(), palette));
         let density = self.density.as_ref().and_then(|density| {
             with_density(density, |graph| {
                 graph::picture(vec![graph], nothing(), palette)
@@ -228,6 +239,8 @@ impl HessianReport {
         let about = serde_json::to_value(Self {
             map: None,
             density: None,
+            steps: Vec::new(),
+            coordinates: Vec::new(),
             ..self.clone()
         })?;
         let mut arrays = Vec::new();
@@ -249,6 +262,9 @@ impl HessianReport {
                 .map(|row| row.iter().map(|point| point.converged).collect())
                 .collect();
             arrays.push(Array::flags("converged", length, &converged));
+            arrays.push(Array::steps("steps", self.steps.iter().copied()));
+            let places = self.coordinates.iter().map(|place| &place[..]);
+            arrays.push(Array::rows("path", 2, places));
         }
         if let Some(density) = &self.density {
             arrays.push(Array::row("nodes", density.nodes.iter().copied()));
@@ -290,6 +306,35 @@ impl HessianReport {
         })
     }
 
+    /// Makes the map of the ratio, whose contours are those of any surface, and gives it to `draw`; `None` without a map.
+    fn with_map<T>(&self, draw: impl FnOnce(&PrintedMap<'_>) -> T) -> Option<T> {
+        let (grid, plane) = self.map.as_ref().zip(self.plane.as_ref())?;
+        let mut surface = Surface::new(grid.x.clone(), grid.y.clone());
+        for (j, row) in grid.points.iter().enumerate() {
+            for (i, point) in row.iter().enumerate() {
+                let measure = Measure {
+                    loss: point.ratio,
+                    score: 0.0,
+                };
+                surface.record(i, j, measure);
+            }
+        }
+        let ends = |lines: &[f64]| [lines.first(), lines.last()].map(|e| e.copied().unwrap_or(0.0));
+        let current = self.steps.iter().position(|step| *step == self.origin.step);
+        Some(draw(&PrintedMap {
+            surface: Some(&surface),
+            window: [ends(&grid.x), ends(&grid.y)],
+            path: &self.coordinates,
+            current: current.unwrap_or_default(),
+            axes: plane.axes(),
+            explained: plane.shares(),
+            extras: Extras {
+                of: Some("ratio"),
+                ..Extras::default()
+            },
+        }))
+    }
+
     /// Says how near λmax is to the edge of stability, in a line; nothing if the learning rate is not known.
     fn about_edge(&self) -> String {
         let (Some(rate), Some(plain)) = (self.learning_rate, self.edge) else {
@@ -318,8 +363,7 @@ impl HessianReport {
         text += &self.assumed.text();
         let _ = writeln!(text, "{}", sentence(&self.at));
         text += &self.about_edge();
-        if let Some(grid) = &self.map {
-            let map = with_map(grid, |map| map::text(map, width));
+        if let Some(map) = self.with_map(|map| map::text(map, width)) {
             let _ = write!(text, "\n{}\n{map}", self.about_map());
         }
         if let Some(density) = &self.density {
@@ -352,33 +396,6 @@ fn sentence(at: &Point) -> String {
             at.iterations
         )
     }
-}
-
-/// Makes the map of the ratio, whose contours are those of any surface, and gives it to `draw`.
-fn with_map<T>(grid: &Grid, draw: impl FnOnce(&PrintedMap<'_>) -> T) -> T {
-    let mut surface = Surface::new(grid.x.clone(), grid.y.clone());
-    for (j, row) in grid.points.iter().enumerate() {
-        for (i, point) in row.iter().enumerate() {
-            let measure = Measure {
-                loss: point.ratio,
-                score: 0.0,
-            };
-            surface.record(i, j, measure);
-        }
-    }
-    let ends = |lines: &[f64]| [lines.first(), lines.last()].map(|e| e.copied().unwrap_or(0.0));
-    draw(&PrintedMap {
-        surface: Some(&surface),
-        window: [ends(&grid.x), ends(&grid.y)],
-        path: &[],
-        current: 0,
-        axes: ["x", "y"],
-        explained: None,
-        extras: Extras {
-            of: Some("ratio"),
-            ..Extras::default()
-        },
-    })
 }
 
 /// Makes the graph of the density over the eigenvalue axis, logarithmic as in the literature because the bulk at 0

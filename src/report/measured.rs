@@ -8,7 +8,8 @@ use crate::weights::BatchNorm;
 use crate::weights::plane::expected_cosine;
 
 use super::path::PathPoint;
-use super::surface::{self, PlaneReport, SurfaceReport};
+use super::plane::PlaneReport;
+use super::surface::{self, SurfaceReport};
 
 /// Reports the map of the path's own plane as far as it is measured; `None` if there is no map of the path as
 /// it is.

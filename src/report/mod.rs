@@ -18,6 +18,7 @@ pub mod measured;
 pub mod npz;
 mod own;
 pub mod path;
+pub mod plane;
 pub mod result_file;
 pub mod score;
 pub mod sharpness;
@@ -42,8 +43,9 @@ pub use inspect::{InspectReport, LeftOutFile, Log, TensorReport};
 pub use line::{LineReport, ReportedLine, SplitValues};
 pub use npz::Array;
 pub use path::PathPoint;
+pub use plane::PlaneReport;
 pub use sharpness::{SharpnessReport, SharpnessRow};
-pub use surface::{FidelityReport, PlaneReport, SurfaceReport};
+pub use surface::{FidelityReport, SurfaceReport};
 pub use vtp::MeshPiece;
 pub use weights::{Histograms, WeightsReport};
 

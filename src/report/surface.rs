@@ -10,35 +10,16 @@ use crate::landscape::{Assumed, Estimate, Surface};
 use crate::loss::Measure;
 use crate::loss::Score;
 use crate::plot::{Extras, Mark, Palette, Picture, ViewAngle};
+use crate::weights::BatchNorm;
 use crate::weights::trajectory::random_walk_shares;
-use crate::weights::{BatchNorm, Ignore, Norm};
 
 use super::map::{self, PrintedMap};
 use super::npz::Array;
 use super::path::{self, PathPoint};
+use super::plane::PlaneReport;
 use super::score::{self, Keyed};
 use super::vtp::MeshPiece;
 use super::{cell, csv_rows, graph, loss, percent, statistics};
-
-/// The plane of a surface.
-#[derive(Clone, Debug, Serialize)]
-pub struct PlaneReport {
-    /// `pca`, `random` or `file`.
-    pub kind: &'static str,
-    /// Scaling of random directions.
-    pub norm: Option<Norm>,
-    /// Tensors that random directions leave alone.
-    pub ignore: Option<Ignore>,
-    /// Shares of the path's variance along both directions of a PCA plane.
-    pub explained: Option<Vec<f64>>,
-    /// Cosine of the angle between the directions.
-    pub cosine: f64,
-    /// Mean |cosine| of two random directions.
-    pub expected_cosine: f64,
-    /// The same for directions that are as long in each entry as these, if they are random.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub expected_cosine_normalized: Option<f64>,
-}
 
 /// A measured surface with all that is needed to make it again.
 #[derive(Clone, Debug)]
@@ -322,16 +303,8 @@ impl SurfaceReport {
             window: [ends(self.grid.x()), ends(self.grid.y())],
             path: &path,
             current: self.path.iter().position(is_origin).unwrap_or_default(),
-            axes: if self.plane.kind == "pca" {
-                ["PC1", "PC2"]
-            } else {
-                ["x", "y"]
-            },
-            explained: self
-                .plane
-                .explained
-                .as_ref()
-                .and_then(|shares| Some([*shares.first()?, *shares.get(1)?])),
+            axes: self.plane.axes(),
+            explained: self.plane.shares(),
             extras: Extras {
                 doubts: &doubts,
                 drops: &self.drops,

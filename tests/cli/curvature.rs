@@ -37,6 +37,14 @@ fn curvature_has_its_fields_a_map_and_a_density() {
     let rows = array(&found["map"]["points"]);
     assert_eq!((rows.len(), array(&rows[0]).len()), (2, 3));
     assert_eq!(rows[1][2]["point"], serde_json::json!([1.0, 1.0]));
+    let path = json(&["trajectory", &fixture("digits-run"), "--format", "json"]);
+    assert_eq!(found["steps"], path["steps"]);
+    let on_map = array(&found["coordinates"]).iter();
+    let pairs = on_map.zip(array(&path["coordinates"]));
+    for (ours, own) in pairs.flat_map(|(ours, own)| array(ours).iter().zip(array(own))) {
+        let [ours, own] = [ours, own].map(|value| value.as_f64().unwrap());
+        assert!((ours - own).abs() < 1e-5, "{ours} {own}");
+    }
     let weights = array(&found["density"]["weights"])
         .iter()
         .map(|w| w.as_f64().unwrap());

@@ -150,6 +150,7 @@ impl Hessian {
             parameters: dimension(&scene.path.shape.layout),
             seed: self.measure.seed,
             plane: PlaneOptions::report(&scene),
+            path: scene.steps().zip(scene.coordinates()).collect(),
             map,
             density,
         });
