@@ -277,10 +277,9 @@ fn render_layers(app: &App, snapshot: &Snapshot, area: Rect, buffer: &mut Buffer
     let mut rows: Vec<(&str, f64, f64)> = ends.collect();
     let change = |row: &(&str, f64, f64)| (row.2 - row.1).abs();
     rows.sort_by(|a, b| change(b).total_cmp(&change(a)));
-    let mut lines = vec![Line::styled(
-        "layers that changed most: norm",
-        app.theme().faint(),
-    )];
+    let head = "norm of layers · most changed first";
+    let head = title::fit(head, " · ", padded(area).width.into());
+    let mut lines = vec![Line::styled(head, app.theme().faint())];
     rows.truncate(usize::from(area.height.saturating_sub(1)));
     let names: Vec<&str> = rows.iter().map(|row| row.0).collect();
     let longest = names.iter().map(|name| name.chars().count()).max();
