@@ -141,6 +141,44 @@ impl Nodes {
     }
 }
 
+impl Nodes {
+    /// Moves each value in the middle of a coarser cell that was not measured with those on the cell's sides: by their
+    /// surpluses, blended as in a Coons patch (Coons 1967, MIT MAC-TR-41). A side that was measured for the cell beside
+    /// it would otherwise stand below or above both its neighbours, so that the map had a ridge or a valley that is not
+    /// there.
+    ///
+    /// `surplus` is measured less predicted, `None` where nothing is measured; `is_new` says of each column and each row
+    /// if this level adds it.
+    pub(super) fn follow_sides(&mut self, surplus: &[Option<f64>], is_new: &[Vec<bool>; 2]) {
+        let width = self.x.len();
+        let of = |at: usize| surplus[at].unwrap_or(0.0);
+        for j in middles(&is_new[1]) {
+            for i in middles(&is_new[0]) {
+                let at = j * width + i;
+                let across = between(&self.x, i, [at - 1, at + 1].map(of));
+                let up = between(&self.y, j, [at - width, at + width].map(of));
+                let moved = across + up;
+                if surplus[at].is_none() && moved.is_finite() {
+                    self.z[at] += moved;
+                }
+            }
+        }
+    }
+}
+
+/// Returns the indices of the new lines that lie between two that the coarser level has.
+fn middles(is_new: &[bool]) -> impl Iterator<Item = usize> {
+    let lies_between = |lines: &[bool]| *lines == [false, true, false];
+    let windows = is_new.windows(3).enumerate();
+    windows.filter_map(move |(before, lines)| lies_between(lines).then_some(before + 1))
+}
+
+/// Returns the value at a line that lies linearly between those at both lines beside it.
+fn between(lines: &[f64], at: usize, [before, after]: [f64; 2]) -> f64 {
+    let share = (lines[at] - lines[at - 1]) / (lines[at + 1] - lines[at - 1]);
+    before + share * (after - before)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -234,20 +234,25 @@ impl Surface {
         let first = sides.map(GridSide::first_levels);
         let mut nodes = None;
         for level in 0..survey::levels(sides) {
-            let [columns, rows] = sides.map(|side| side.lines(level));
-            let mut finer = self.predict(nodes.as_ref(), &columns, &rows);
+            let lines = sides.map(|side| side.lines(level));
+            let mut finer = self.predict(nodes.as_ref(), &lines[0], &lines[1]);
+            let is_new = [0, 1].map(|side| -> Vec<bool> {
+                let new = |line: &usize| level > 0 && first[side][*line] == level;
+                lines[side].iter().map(new).collect()
+            });
+            let mut surplus = vec![None; finer.z.len()];
             let mut begun = level == 0;
-            let crossings = rows
-                .iter()
-                .flat_map(|&j| columns.iter().map(move |&i| (i, j)));
-            for ((i, j), z) in crossings.zip(&mut finer.z) {
-                let Some(measured) = self.get(i, j).map(&value) else {
+            for (at, z) in finer.z.iter_mut().enumerate() {
+                let [i, j] = [at % lines[0].len(), at / lines[0].len()];
+                let (column, row) = (lines[0][i], lines[1][j]);
+                let Some(measured) = self.get(column, row).map(&value) else {
                     continue;
                 };
-                if level > 0 && first[0][i].max(first[1][j]) == level {
-                    each(j * self.x.len() + i, *z, measured);
+                if is_new[0][i] || is_new[1][j] {
+                    each(row * self.x.len() + column, *z, measured);
                     begun = true;
                 }
+                surplus[at] = Some(measured - *z);
                 *z = if measured.is_finite() {
                     measured
                 } else {
@@ -256,7 +261,10 @@ impl Surface {
             }
             match nodes {
                 Some(_) if !begun => break,
-                _ => nodes = Some(finer),
+                _ => {
+                    finer.follow_sides(&surplus, &is_new);
+                    nodes = Some(finer);
+                }
             }
         }
         nodes.unwrap_or_else(|| self.predict(None, &[], &[]))
@@ -322,6 +330,47 @@ mod tests {
             assert!((accuracy[index] - measure.score).abs() < 1e-12);
             assert_eq!(field.origin[index], Origin::Measured);
         }
+    }
+
+    #[test]
+    fn the_middle_of_a_cell_follows_its_sides() {
+        let mut surface = surface(2, 0);
+        let lines = surface.x().to_vec();
+        let at = |surface: &Surface| surface.sample(&lines[7..8], &lines[7..8]).loss[0];
+        let (before, truth) = (at(&surface), bowl(lines[7], lines[7]).loss);
+        for (i, j) in [(6, 7), (8, 7), (7, 6), (7, 8)] {
+            surface.record(i, j, bowl(lines[i], lines[j]));
+        }
+        // The log-loss is a sum of one function of α and one of β, which the sides tell but for what is added to it.
+        let off = |loss: f64| (loss / truth - 1.0).abs();
+        assert!(off(before) > 0.01, "{}", off(before));
+        assert!(
+            off(at(&surface)) < 0.1 * off(before),
+            "{}",
+            off(at(&surface))
+        );
+    }
+
+    #[test]
+    fn a_valley_that_was_measured_for_one_cell_goes_on_through_the_next() {
+        // The sides of the cell at (7, 7) above and below are measured low; its middle is no ridge between them.
+        let mut surface = surface_of(
+            |_, _| Measure {
+                loss: 1.0,
+                score: 0.0,
+            },
+            2,
+            0,
+        );
+        let low = Measure {
+            loss: 0.5,
+            score: 0.0,
+        };
+        surface.record(7, 6, low);
+        surface.record(7, 8, low);
+        let lines = surface.x().to_vec();
+        let middle = surface.sample(&lines[7..8], &lines[7..8]).loss[0];
+        assert!((middle - low.loss).abs() < 1e-12, "{middle}");
     }
 
     #[test]
