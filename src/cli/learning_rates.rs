@@ -20,6 +20,11 @@ pub(super) fn of(run: &Path, key: &KeyOption, members: &[Checkpoint]) -> Vec<Opt
     with_logged(own, &logged)
 }
 
+/// Returns the rate of each update from one of these checkpoints to the next.
+pub(super) fn of_updates(run: &Path, key: &KeyOption, members: &[Checkpoint]) -> Vec<Option<f64>> {
+    hyper::of_updates(&of(run, key, members))
+}
+
 /// Returns the indices of the checkpoints of a run at which the rate fell.
 pub(super) fn drops(run: &Path, key: &KeyOption, members: &[Checkpoint]) -> Vec<usize> {
     hyper::drops(&of(run, key, members))

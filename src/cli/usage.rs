@@ -6,7 +6,7 @@ use std::io::{self, ErrorKind, Write};
 use std::process;
 
 use clap::Command;
-use clap::error::{ContextKind, ContextValue};
+use clap::error::{self, ContextKind, ContextValue};
 
 use crate::report::visible;
 
@@ -18,6 +18,7 @@ pub(super) fn end(error: &clap::Error, command: Command, arguments: &[OsString])
         process::exit(i32::from(!is_printed(error)));
     }
     let variable = variable_of(error, &command, arguments);
+    let run = run_like_a_command(error);
     // Where nobody reads it, the exit code still tells.
     let _ = match shown(error, command, arguments, &variables()) {
         Some(text) => io::stderr().write_all(text.as_bytes()),
@@ -26,7 +27,23 @@ pub(super) fn end(error: &clap::Error, command: Command, arguments: &[OsString])
     if let Some(name) = variable {
         let _ = writeln!(io::stderr(), "The value is that of the variable {name}.");
     }
+    if let Some(run) = run {
+        let _ = writeln!(
+            io::stderr(),
+            "To watch a run of this name: isoloss watch {run}"
+        );
+    }
     process::exit(error.exit_code());
+}
+
+/// Returns the word that is no command, but nearly: it may be the folder of a run that has not begun.
+fn run_like_a_command(error: &clap::Error) -> Option<String> {
+    match (error.kind(), error.get(ContextKind::InvalidSubcommand)) {
+        (error::ErrorKind::InvalidSubcommand, Some(ContextValue::String(word))) => {
+            Some(visible::line(word).into_owned())
+        }
+        _ => None,
+    }
 }
 
 /// Returns the variable that holds the value that is wrong, because clap names the option in any case; `None` if an

@@ -7,6 +7,8 @@ use directories::ProjectDirs;
 
 /// Name of the file beside runs.
 const NAME: &str = "isoloss.toml";
+/// Folder in a run's in which trainers save its checkpoints.
+const INNER: &str = "checkpoints";
 
 /// Paths at which settings may lie.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -18,8 +20,8 @@ pub struct ConfigPaths {
 }
 
 impl ConfigPaths {
-    /// Returns those of a run, or of a checkpoint of it: the run's folder, the one that it lies in, then the working
-    /// directory.
+    /// Returns those of a run, or of a checkpoint of it: the run's folder, `checkpoints` in it, the one that it lies in, then
+    /// the working directory.
     #[must_use]
     pub fn around(run: Option<&Path>) -> Self {
         let user = ProjectDirs::from("", "", "isoloss")
@@ -27,7 +29,11 @@ impl ConfigPaths {
         let own = run.map(own);
         let beside = own.as_deref().and_then(parent);
         let mut places = Vec::new();
-        for folder in own.into_iter().chain(beside).chain([PathBuf::new()]) {
+        // Lightning saves to `version_0/checkpoints`, and so does a script that exports to where it saves.
+        let inner = own.iter().filter(|own| own.join(INNER).is_dir());
+        let inner: Vec<PathBuf> = inner.map(|own| own.join(INNER)).collect();
+        let outer = beside.into_iter().chain([PathBuf::new()]);
+        for folder in own.into_iter().chain(inner).chain(outer) {
             let place = folder.join(NAME);
             if !places.contains(&place) {
                 places.push(place);
@@ -129,6 +135,15 @@ fn parent(folder: &Path) -> Option<PathBuf> {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_file_among_the_checkpoints_counts_for_their_run() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::create_dir(folder.path().join("checkpoints")).unwrap();
+        let places = ConfigPaths::around(Some(folder.path())).run;
+        let inner = folder.path().join("checkpoints/isoloss.toml");
+        assert_eq!(places[..2], [folder.path().join("isoloss.toml"), inner]);
+    }
 
     #[test]
     fn the_nearest_file_counts() {

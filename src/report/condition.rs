@@ -22,7 +22,10 @@ pub(crate) fn assumptions(snapshot: &Snapshot) -> Vec<String> {
             subject => format!("{subject} {answer}"),
         })
         .collect();
-    taken.extend(assumed.pixels().map(|pixels| format!("pixels {pixels}")));
+    // Behind the activation: of all assumptions these two change the losses most.
+    if let Some(pixels) = assumed.pixels() {
+        taken.insert(taken.len().min(1), format!("pixels {pixels}"));
+    }
     // An evaluator stands as the model.
     let is_own = snapshot.evaluator.is_none();
     if is_own && !["", "cross-entropy"].contains(&&*assumed.loss) {

@@ -458,7 +458,7 @@ fn barrier_sentence(split: &str, barrier: Barrier) -> String {
             )
         }
         height if height > 0.0 => format!(
-            "{split}: a barrier of {} at α {} between A and B",
+            "{split}: a barrier of {} at α {}, above the straight line between the losses of A and B",
             loss(height),
             short(barrier.alpha)
         ),

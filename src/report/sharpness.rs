@@ -26,7 +26,8 @@ pub struct SharpnessRow {
     pub beyond: Option<Beyond>,
     /// Losses that were measured.
     pub evaluations: usize,
-    /// The learning rate at that step, where the checkpoint or training's log tells it.
+    /// The learning rate of the update, where checkpoints or training's log tell it: those at both its ends differ by less
+    /// than a quarter.
     pub learning_rate: Option<f64>,
 }
 

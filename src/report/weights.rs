@@ -142,11 +142,7 @@ impl WeightsReport {
         );
         if !self.drops.is_empty() {
             let steps: Vec<String> = self.drops.iter().map(u64::to_string).collect();
-            let _ = writeln!(
-                text,
-                "the learning rate fell before step {}",
-                steps.join(", ")
-            );
+            let _ = writeln!(text, "the learning rate fell at step {}", steps.join(", "));
         }
         text
     }

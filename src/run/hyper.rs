@@ -166,17 +166,44 @@ fn state_of_trainer(folder: &Path) -> Option<f64> {
 
 /// A rate below this share of the one before is a drop: schedules that fall slowly have none.
 const DROP: f64 = 0.75;
+/// Multiple of the fall before, in ln η, from which a fall is one at once: linear and cosine schedules fall faster and
+/// faster towards their end, by less than twice the fall before.
+const AT_ONCE: f64 = 2.0;
 
-/// Returns the indices of the checkpoints whose learning rate fell at once since the one before that told its own.
+/// Returns the indices of the checkpoints whose learning rate fell at once since the one before that told its own. A rate
+/// of 0 is the end of a schedule.
 #[must_use]
 pub fn drops(rates: &[Option<f64>]) -> Vec<usize> {
     let told = rates
         .iter()
         .enumerate()
-        .filter_map(|(i, rate)| Some((i, (*rate)?)));
+        .filter_map(|(i, rate)| Some((i, (*rate).filter(|rate| *rate > 0.0)?)));
     let told: Vec<(usize, f64)> = told.collect();
-    let fell = |pair: &&[(usize, f64)]| pair[1].1 < DROP * pair[0].1;
-    told.windows(2).filter(fell).map(|pair| pair[1].0).collect()
+    let (mut before, mut was_drop) = (0.0, false);
+    let mut drops = Vec::new();
+    for pair in told.windows(2) {
+        let fall = (pair[0].1 / pair[1].1).ln();
+        // One drop may follow another.
+        was_drop = fall > -DROP.ln() && (was_drop || fall > AT_ONCE * before);
+        if was_drop {
+            drops.push(pair[1].0);
+        }
+        before = f64::max(fall, 0.0);
+    }
+    drops
+}
+
+/// Returns the rate of each update between neighbouring checkpoints, by what these hold; `None` where it is not certain:
+/// a checkpoint does not tell if it was saved before or after the schedule's step, so that a rate that changes from
+/// one to the next by a quarter or more may be that of the update before or of the one behind it.
+#[must_use]
+pub fn of_updates(rates: &[Option<f64>]) -> Vec<Option<f64>> {
+    let certain = |ends: &[Option<f64>]| {
+        let (before, after) = (ends[0]?, ends[1]?);
+        let is_level = after >= DROP * before && before >= DROP * after;
+        (is_level && after > 0.0).then_some(after)
+    };
+    rates.windows(2).map(certain).collect()
 }
 
 #[cfg(test)]
@@ -323,6 +350,14 @@ mod tests {
     }
 
     #[test]
+    fn an_update_has_a_rate_where_both_its_ends_have_it() {
+        let rates = [0.05, 0.05, 0.005, 0.005, 0.0048, 0.0].map(Some);
+        let expected = [Some(0.05), None, Some(0.005), Some(0.0048), None];
+        assert_eq!(of_updates(&rates), expected);
+        assert_eq!(of_updates(&[None, Some(0.1)]), [None]);
+    }
+
+    #[test]
     fn a_drop_is_a_fall_at_once() {
         let rates = [
             Some(0.1),
@@ -334,5 +369,15 @@ mod tests {
         ];
         assert_eq!(drops(&rates), [3, 5]);
         assert_eq!(drops(&[Some(1.0)]), [] as [usize; 0]);
+        // Schedules that end at 0, and one that halves with each checkpoint.
+        let nothing: [usize; 0] = [];
+        let share = |i: i32| f64::from(10 - i) / 10.0;
+        let linear: Vec<Option<f64>> = (0..11).map(|i| Some(share(i))).collect();
+        assert_eq!(drops(&linear), nothing);
+        let cosine = |i| 0.5 - 0.5 * (std::f64::consts::PI * share(i)).cos();
+        let cosine: Vec<Option<f64>> = (0..11).map(|i| Some(cosine(i))).collect();
+        assert_eq!(drops(&cosine), nothing);
+        let halves: Vec<Option<f64>> = (0..5).map(|i| Some(0.5_f64.powi(i))).collect();
+        assert_eq!(drops(&halves), [1, 2, 3, 4]);
     }
 }

@@ -358,7 +358,9 @@ impl Lineage<'_> {
         let (Some(&last), true) = (before.last(), before.len() > 1) else {
             return false;
         };
-        let smooth = |w: &[usize]| self.cosine(w[0], w[1]) > SMOOTH;
+        // Of runs that save by turns no two neighbours are alike, whatever their norms have in common.
+        let likeness = self.likeness();
+        let smooth = |w: &[usize]| likeness(w[1], w[0]) > SMOOTH;
         self.cosine(row, last) < CLOSE
             && before.windows(2).all(smooth)
             && self

@@ -53,8 +53,8 @@ impl Sharpness {
         let spec = PlaneSpec::through(&path.shape, &path.members[0]);
         let steps = measuring.values(&spec, queries, (&bar, Step::Answer))?;
         let mut updates = Vec::with_capacity(steps.len());
-        let rates = learning_rates::of(&self.run, &self.path.key, &path.members);
-        let later = path.members.iter().zip(rates).skip(1);
+        let rates = learning_rates::of_updates(&self.run, &self.path.key, &path.members);
+        let later = path.members.iter().skip(1).zip(rates);
         for ((member, rate), found) in later.zip(steps) {
             let QueryAnswer::Critical(found) = found else {
                 bail!("expected a critical step of a worker, found {found:?}");

@@ -83,6 +83,9 @@ impl Inquiry<'_> {
         if choice.is_contradicted {
             self.assumed.is_contradicted();
         }
+        if let Some(own) = scales.own {
+            self.assumed.is_of_own_scale(own);
+        }
         self.doubt(choice.taken, scale)?;
         // Few updates scatter: they alone are no reason.
         self.assumed.doubtful &= self.assumed.warning.is_some();
@@ -514,6 +517,8 @@ impl Inquiry<'_> {
             let own = self.training_loss(&recognized, &self.few, &flat)?;
             if loss > STATISTICS.0 * own + STATISTICS.1 {
                 self.assumed.has_other_statistics(loss, own);
+            } else if self.are_foreign(taken)? {
+                self.assumed.has_foreign_statistics();
             }
         }
         Ok(())

@@ -6,6 +6,8 @@ use std::path::Path;
 
 use candle_core::Device;
 
+use crate::data::column::ColumnValues;
+use crate::data::scale::PixelScale;
 use crate::data::{self, DataRequest, Dataset};
 use crate::demo::{self, DemoOptions};
 use crate::landscape::device::Compute;
@@ -238,4 +240,65 @@ fn a_scale_whose_loss_is_far_higher_is_not_one_of_many_tied() {
     let pixels = assumed.function.pixels.as_ref().unwrap();
     assert_eq!(pixels.source, "-1 to 1", "{assumed:?}");
     assert!(!assumed.tied.contains(&"0 to 16".into()), "{assumed:?}");
+}
+
+/// Returns the answer of one checkpoint of the residual network, or of its path up to it, on these samples.
+fn answered(from: u64, until: u64, data: &Dataset) -> Assumed {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/readings/resnet8");
+    let file = |step: u64| folder.join(format!("step_{step:03}.safetensors"));
+    let members: Vec<Checkpoint> = (from..=until)
+        .step_by(16)
+        .map(|step| Checkpoint::new(step, file(step)))
+        .collect();
+    let shape = RunShape::of_model(members.last().unwrap(), None, None).unwrap();
+    let (criterion, answers) = (Criterion::default(), Answers::default());
+    let rest = (&criterion, &Compute::on(Device::Cpu), &answers);
+    question(&shape, &members, data, rest)
+        .answer(&|| true)
+        .unwrap()
+}
+
+#[test]
+fn figures_that_are_none_of_the_usual_ones_are_found_by_running_statistics_and_said() {
+    let mut data = data::load(&DataRequest::whole("digits")).unwrap();
+    let known = answered(160, 160, &data);
+    assert_eq!(known.warning, None, "the run's own scale is a usual one");
+    // Without it the others are left, none of which fits.
+    data.scales.retain(|scale| scale.source != "-1 to 1");
+    let assumed = answered(160, 160, &data);
+    assert!(assumed.doubtful, "{assumed:?}");
+    let warning = assumed.warning.unwrap();
+    let figures = warning.split(' ').filter_map(|word| word.parse().ok());
+    let figures: Vec<f64> = figures.collect();
+    assert!(
+        figures.len() == 2 && figures.iter().all(|figure| (figure - 0.5).abs() < 0.05),
+        "{warning}"
+    );
+}
+
+#[test]
+fn samples_that_training_never_saw_are_doubtful() {
+    let mut data = data::load(&DataRequest::whole("digits")).unwrap();
+    let own = data.scales.iter().find(|scale| scale.source == "-1 to 1");
+    data = data.rescaled(&own.unwrap().clone());
+    data.scale = PixelScale::default();
+    data.scales.clear();
+    let known = answered(0, 160, &data);
+    assert_eq!(known.warning, None, "those that it saw");
+    // Pixels in another order are no digits.
+    let ColumnValues::F32(pixels) = &mut data.inputs[0].values else {
+        panic!("digits are numbers");
+    };
+    for image in pixels.chunks_mut(64) {
+        let old = image.to_vec();
+        for (at, pixel) in image.iter_mut().enumerate() {
+            *pixel = old[at * 37 % 64];
+        }
+    }
+    let assumed = answered(0, 160, &data);
+    let warning = assumed.warning.unwrap_or_default();
+    assert!(
+        assumed.doubtful && warning.contains("running statistics"),
+        "{warning}"
+    );
 }

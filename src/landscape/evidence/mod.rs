@@ -13,6 +13,7 @@ mod follow;
 mod inquiry;
 mod logged;
 mod logits;
+mod own_scale;
 mod question;
 mod scales;
 mod statistics;

@@ -14,6 +14,8 @@ pub(super) struct ScaleChoice {
     pub(super) scales: Vec<usize>,
     /// Ground on which they are left.
     pub(super) basis: Basis,
+    /// Mean and standard deviation that the running statistics fit far better than all of them.
+    pub(super) own: Option<[f64; 2]>,
 }
 
 impl Inquiry<'_> {
@@ -27,14 +29,18 @@ impl Inquiry<'_> {
         let fitting = self.fitting_scales(recognized)?;
         let fit = fitting.as_ref().map_or(&[][..], |fitting| &fitting.scales);
         let is_clear = fitting.as_ref().is_some_and(|fitting| fitting.are_clear);
+        let own = match &fitting {
+            Some(fitting) => self.own_scale(recognized, fitting)?,
+            None => None,
+        };
         let of_losses = if is_clear {
             Vec::new()
         } else {
             self.scales_by_loss(recognized)?
         };
         // The set's own where it is among those that fit, else the best of these.
-        let own = fit.contains(&0).then_some(0);
-        let all = own.iter().chain(fit).chain(&of_losses).copied();
+        let loaded = fit.contains(&0).then_some(0);
+        let all = loaded.iter().chain(fit).chain(&of_losses).copied();
         let mut scales: Vec<usize> = Vec::new();
         for scale in all {
             if !scales.contains(&scale) {
@@ -48,6 +54,7 @@ impl Inquiry<'_> {
                 _ if is_clear => Basis::Statistics,
                 _ => Basis::Usual,
             },
+            own,
         })
     }
 

@@ -15,12 +15,15 @@ use super::verdict;
 
 /// Distance above which running statistics fit no reading well enough to tell readings apart: those of a run that has just
 /// begun are in part the values that they began with, and at a high learning rate they lag behind the weights.
-const FITTING: f64 = 0.1;
+pub(super) const FITTING: f64 = 0.1;
+/// Distance above which the statistics of training were not those of these samples. Those of ResNet-56 in its first epochs,
+/// at a high learning rate, are at 0.02.
+const FOREIGN: f64 = 0.3;
 /// Multiple of the shortest distance up to which readings fit as well, and a distance that samples differ by anyway.
-const AS_WELL: (f64, f64) = (1.5, 0.005);
+pub(super) const AS_WELL: (f64, f64) = (1.5, 0.005);
 /// Ratio of distances from which statistics speak against a reading, whatever the updates follow: those of a network that
 /// knows a few samples by heart may follow the gradient of another one better, which still has something to learn.
-const AGAINST: f64 = 5.0;
+pub(super) const AGAINST: f64 = 5.0;
 /// The same of the pixels' scales, which are farther apart.
 const SCALES_AS_WELL: (f64, f64) = (3.0, 0.02);
 /// Largest square that one channel adds: a channel that is dead or new is no reason.
@@ -50,6 +53,8 @@ pub(super) struct FittingScales {
     pub(super) scales: Vec<usize>,
     /// The best one fits well, so that no other evidence is needed.
     pub(super) are_clear: bool,
+    /// Distance of the best.
+    pub(super) shortest: f64,
 }
 
 impl Inquiry<'_> {
@@ -84,6 +89,13 @@ impl Inquiry<'_> {
             readings: fitting(&distances, AS_WELL, readings),
             are_others: false,
         }))
+    }
+
+    /// Returns true if the running statistics of the newest checkpoint are far from those of the samples under this
+    /// reading.
+    pub(super) fn are_foreign(&self, reading: usize) -> Result<bool, LandscapeError> {
+        let distances = self.distances_of(&[reading])?;
+        Ok(distances.is_some_and(|found| found.iter().any(|distance| *distance > FOREIGN)))
     }
 
     /// Returns the distance of the statistics of each of these readings at the newest checkpoint; `None` if batch norm does
@@ -132,11 +144,12 @@ impl Inquiry<'_> {
         Ok(Some(FittingScales {
             scales,
             are_clear: best <= FITTING,
+            shortest: best,
         }))
     }
 
     /// Returns true if the model has running statistics, and so many forward passes are within reason.
-    fn has_statistics(&self, passes: usize) -> bool {
+    pub(super) fn has_statistics(&self, passes: usize) -> bool {
         let cpu = self.question.is_on_cpu();
         self.batch_norm && self.effort.allows_losses(self.products, passes, cpu)
     }
@@ -175,11 +188,29 @@ fn of_norm(
     own: &HashMap<usize, Tensor>,
     slots: [usize; 2],
 ) -> Result<f64, LandscapeError> {
+    let Some(channels) = residuals(layout, flat, own, slots)? else {
+        return Ok(f64::NAN);
+    };
+    // NaN must stay.
+    let squares = channels.iter().flatten().map(|off| {
+        let square = off.powi(2);
+        if square > MOST { MOST } else { square }
+    });
+    Ok(squares.sum::<f64>() / channels.len() as f64)
+}
+
+/// Returns for each channel of a norm [(μ − μᵣ) / σᵣ, ln (σ² / σᵣ²)]; `None` if its statistics are not there.
+pub(super) fn residuals(
+    layout: &Layout,
+    flat: &[f32],
+    own: &HashMap<usize, Tensor>,
+    slots: [usize; 2],
+) -> Result<Option<Vec<[f64; 2]>>, LandscapeError> {
     let mut read = [const { Vec::new() }; 2];
     let mut kept = [&[][..]; 2];
     for (i, slot) in slots.into_iter().enumerate() {
         let (Some(own), Some(slot)) = (own.get(&slot), layout.slots().get(slot)) else {
-            return Ok(f64::NAN);
+            return Ok(None);
         };
         read[i] = own.flatten_all()?.to_vec1::<f32>()?;
         kept[i] = flat
@@ -192,14 +223,9 @@ fn of_norm(
     let channels = kept.zip(own).map(|((mean, variance), (own, spread))| {
         let [mean, variance, own, spread] = [*mean, *variance, own, spread].map(f64::from);
         let (variance, spread) = (variance + EPSILON, spread + EPSILON);
-        let moved = (own - mean).powi(2) / variance;
-        let widened = (spread / variance).ln().powi(2);
-        // NaN must stay.
-        [moved, widened].map(|square| if square > MOST { MOST } else { square })
+        [(own - mean) / variance.sqrt(), (spread / variance).ln()]
     });
-    let squares: Vec<[f64; 2]> = channels.collect();
-    let count = squares.len() as f64;
-    Ok(squares.iter().flatten().sum::<f64>() / count)
+    Ok(Some(channels.collect()))
 }
 
 /// Returns true if the shortest distance of other readings speaks against those whose shortest is `own`.

@@ -257,6 +257,23 @@ impl Assumed {
         ));
     }
 
+    /// Doubts samples, or a reading, that give batch norm quite other statistics than training did.
+    pub(super) fn has_foreign_statistics(&mut self) {
+        self.warn("batch norm's running statistics are far from those of these samples");
+    }
+
+    /// Doubts usual pixels where the running statistics are those of others.
+    pub(super) fn is_of_own_scale(&mut self, [mean, std]: [f64; 2]) {
+        let reason = format!(
+            "batch norm's running statistics fit none of the usual normalizations; mean {mean:.2} and std {std:.2} would: say how this set was normalized by --mean and --std"
+        );
+        self.doubtful = true;
+        self.warning = Some(match self.warning.take() {
+            Some(known) => format!("{reason}; {known}"),
+            None => reason,
+        });
+    }
+
     /// Says in a line what is assumed.
     #[must_use]
     pub fn taken(&self) -> String {

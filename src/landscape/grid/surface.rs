@@ -334,12 +334,16 @@ mod tests {
 
     #[test]
     fn the_middle_of_a_cell_follows_its_sides() {
-        let mut surface = surface(2, 0);
+        let wavy = |x: f64, y: f64| Measure {
+            loss: ((4.0 * x).sin() + (3.0 * y).cos()).exp(),
+            score: 0.0,
+        };
+        let mut surface = surface_of(wavy, 2, 0);
         let lines = surface.x().to_vec();
         let at = |surface: &Surface| surface.sample(&lines[7..8], &lines[7..8]).loss[0];
-        let (before, truth) = (at(&surface), bowl(lines[7], lines[7]).loss);
+        let (before, truth) = (at(&surface), wavy(lines[7], lines[7]).loss);
         for (i, j) in [(6, 7), (8, 7), (7, 6), (7, 8)] {
-            surface.record(i, j, bowl(lines[i], lines[j]));
+            surface.record(i, j, wavy(lines[i], lines[j]));
         }
         // The log-loss is a sum of one function of α and one of β, which the sides tell but for what is added to it.
         let off = |loss: f64| (loss / truth - 1.0).abs();

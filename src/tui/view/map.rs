@@ -57,7 +57,11 @@ fn render_random(app: &App, area: Rect, buffer: &mut Buffer) {
         return;
     }
     let (Some(_), Some(trajectory)) = (plane, &snapshot.trajectory) else {
-        let why = "The random plane begins with the first checkpoint.";
+        let why = if snapshot.trajectory.is_some() {
+            "The random plane is not measured yet; after `space` it goes on."
+        } else {
+            "The random plane begins with the first checkpoint."
+        };
         return render_sentence(app, why, inner, buffer);
     };
     let gone = facts::gone(snapshot);

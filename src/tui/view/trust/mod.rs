@@ -162,7 +162,6 @@ pub(super) fn brief(app: &App) -> Vec<Piece> {
             vec![
                 Span::styled("off plane ", theme.faint()),
                 Span::styled(facts::whole_percent(median), theme.strong()),
-                Span::styled(" of extent", theme.faint()),
             ],
         ));
     }
