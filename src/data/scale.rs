@@ -92,6 +92,17 @@ impl PixelScale {
         }
     }
 
+    /// Returns the figures to two decimals, e.g. `mean 0.29 std 0.35`.
+    #[must_use]
+    pub fn to_hundredths(&self) -> String {
+        let rounded = |figures: &[f32]| -> Vec<f32> {
+            let hundredths = figures.iter().map(|figure| (figure * 100.0).round());
+            hundredths.map(|hundredths| hundredths / 100.0).collect()
+        };
+        let [mean, std] = [&self.mean, &self.std].map(|figures| list(&rounded(figures)));
+        format!("mean {mean} std {std}")
+    }
+
     /// Returns the figures in words, e.g. `mean 0.286 std 0.353 (fashion-mnist)`.
     #[must_use]
     pub fn words(&self) -> String {

@@ -83,7 +83,7 @@ impl Inquiry<'_> {
         if choice.is_contradicted {
             self.assumed.is_contradicted();
         }
-        if let Some(own) = scales.own {
+        if let Some(own) = &scales.own {
             self.assumed.is_of_own_scale(own);
         }
         self.doubt(choice.taken, scale)?;

@@ -1,5 +1,6 @@
 //! Decides by which figures pixels were normalized, where batch norm hides it from the updates.
 
+use crate::data::scale::PixelScale;
 use crate::model::Recognized;
 
 use super::super::LandscapeError;
@@ -14,25 +15,32 @@ pub(super) struct ScaleChoice {
     pub(super) scales: Vec<usize>,
     /// Ground on which they are left.
     pub(super) basis: Basis,
-    /// Mean and standard deviation that the running statistics fit far better than all of them.
-    pub(super) own: Option<[f64; 2]>,
+    /// Figures that the running statistics fit far better than all of them.
+    pub(super) own: Option<PixelScale>,
 }
 
 impl Inquiry<'_> {
     /// Returns the scales that the running statistics of the first batch norm leave; where these fit none well, because
     /// they lag behind, what the losses along the path leave is left too.
     pub(super) fn scales_of(&self, taken: usize) -> Result<ScaleChoice, LandscapeError> {
-        if !self.batch_norm || self.scales.len() < 2 || self.assumed.doubtful {
+        if !self.batch_norm || self.scales.len() < 2 {
             return Ok(ScaleChoice::default());
         }
         let recognized = &self.candidates[taken].recognized;
         let fitting = self.fitting_scales(recognized)?;
-        let fit = fitting.as_ref().map_or(&[][..], |fitting| &fitting.scales);
-        let is_clear = fitting.as_ref().is_some_and(|fitting| fitting.are_clear);
         let own = match &fitting {
             Some(fitting) => self.own_scale(recognized, fitting)?,
             None => None,
         };
+        let is_clear = fitting.as_ref().is_some_and(|fitting| fitting.are_clear);
+        // Losses of what the run did not learn tell no scale; statistics do, under which the updates were not asked.
+        if self.assumed.doubtful && !is_clear {
+            return Ok(ScaleChoice {
+                own,
+                ..ScaleChoice::default()
+            });
+        }
+        let fit = fitting.as_ref().map_or(&[][..], |fitting| &fitting.scales);
         let of_losses = if is_clear {
             Vec::new()
         } else {

@@ -6,6 +6,7 @@ use super::question::Candidate;
 use super::scales::ScaleChoice;
 use super::verdict::{ENOUGH_UPDATES, FEWEST_UPDATES};
 use super::{Assumed, Basis};
+use crate::data::scale::PixelScale;
 use crate::landscape::coupling::Coupling;
 use crate::model::Reading;
 
@@ -263,9 +264,10 @@ impl Assumed {
     }
 
     /// Doubts usual pixels where the running statistics are those of others.
-    pub(super) fn is_of_own_scale(&mut self, [mean, std]: [f64; 2]) {
+    pub(super) fn is_of_own_scale(&mut self, own: &PixelScale) {
         let reason = format!(
-            "batch norm's running statistics fit none of the usual normalizations; mean {mean:.2} and std {std:.2} would: say how this set was normalized by --mean and --std"
+            "batch norm's running statistics fit none of the usual normalizations; {} would: say how this set was normalized by --mean and --std",
+            own.to_hundredths()
         );
         self.doubtful = true;
         self.warning = Some(match self.warning.take() {
