@@ -183,6 +183,7 @@ fn a_slip_in_the_name_of_a_command_is_no_run_to_wait_for() {
         said.contains("unrecognized subcommand") && said.contains("'doctor'"),
         "{said}"
     );
+    assert!(said.ends_with("isoloss watch doctr\n"), "{said}");
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
+use std::ops::RangeInclusive;
 use std::path::Path;
 
 use candle_core::Device;
@@ -40,6 +41,29 @@ fn question<'a>(
     }
 }
 
+/// Returns the checkpoints of a run with these steps.
+fn members_of(run: &str, steps: RangeInclusive<u64>) -> Vec<Checkpoint> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("tests/fixtures/readings")
+        .join(run);
+    let file = |step: u64| folder.join(format!("step_{step:03}.safetensors"));
+    steps
+        .step_by(16)
+        .map(|step| Checkpoint::new(step, file(step)))
+        .collect()
+}
+
+/// Returns the answer of a run's own updates, and of its newest checkpoint, on these samples.
+fn answered(run: &str, steps: RangeInclusive<u64>, data: &Dataset) -> Assumed {
+    let members = members_of(run, steps);
+    let shape = RunShape::of_model(members.last().unwrap(), None, None).unwrap();
+    let (criterion, answers) = (Criterion::default(), Answers::default());
+    let rest = (&criterion, &Compute::on(Device::Cpu), &answers);
+    question(&shape, &members, data, rest)
+        .answer(&|| true)
+        .unwrap()
+}
+
 /// Returns the decision about the run that was trained with tanh, where the updates of its path are said to follow each
 /// activation by these cosines.
 fn decided(cosine: impl Fn(Activation, usize) -> f64) -> Assumed {
@@ -48,13 +72,7 @@ fn decided(cosine: impl Fn(Activation, usize) -> f64) -> Assumed {
 
 /// Returns the same of another run.
 fn decided_of(run: &str, until: u64, cosine: impl Fn(Activation, usize) -> f64) -> Assumed {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("tests/fixtures/readings")
-        .join(run);
-    let members: Vec<Checkpoint> = (0..=until)
-        .step_by(16)
-        .map(|step| Checkpoint::new(step, folder.join(format!("step_{step:03}.safetensors"))))
-        .collect();
+    let members = members_of(run, 0..=until);
     let shape = RunShape::of_model(members.last().unwrap(), None, None).unwrap();
     let data = data::load(&DataRequest::whole("digits")).unwrap();
     let answers = Answers::default();
@@ -187,19 +205,12 @@ fn a_reading_whose_loss_is_far_above_guessing_is_not_taken_of_a_run_that_learned
 #[test]
 fn one_file_is_read_by_its_running_statistics() {
     let data = data::load(&DataRequest::whole("digits")).unwrap();
-    let (criterion, answers) = (Criterion::default(), Answers::default());
-    let rest = (&criterion, &Compute::on(Device::Cpu), &answers);
     for (run, scale, shortcuts) in [
         ("resnet8", Some("-1 to 1"), Some(Shortcuts::Padded)),
         ("resnet8-noshort", None, Some(Shortcuts::None)),
     ] {
         for step in [48, 96, 160] {
-            let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/readings");
-            let file = folder.join(format!("{run}/step_{step:03}.safetensors"));
-            let members = [Checkpoint::new(step, file)];
-            let shape = RunShape::of_model(&members[0], None, None).unwrap();
-            let assumed = question(&shape, &members, &data, rest);
-            let assumed = assumed.answer(&|| true).unwrap();
+            let assumed = answered(run, step..=step, &data);
             let function = &assumed.function;
             assert_eq!(
                 function.reading.activation,
@@ -242,30 +253,14 @@ fn a_scale_whose_loss_is_far_higher_is_not_one_of_many_tied() {
     assert!(!assumed.tied.contains(&"0 to 16".into()), "{assumed:?}");
 }
 
-/// Returns the answer of one checkpoint of the residual network, or of its path up to it, on these samples.
-fn answered(from: u64, until: u64, data: &Dataset) -> Assumed {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/readings/resnet8");
-    let file = |step: u64| folder.join(format!("step_{step:03}.safetensors"));
-    let members: Vec<Checkpoint> = (from..=until)
-        .step_by(16)
-        .map(|step| Checkpoint::new(step, file(step)))
-        .collect();
-    let shape = RunShape::of_model(members.last().unwrap(), None, None).unwrap();
-    let (criterion, answers) = (Criterion::default(), Answers::default());
-    let rest = (&criterion, &Compute::on(Device::Cpu), &answers);
-    question(&shape, &members, data, rest)
-        .answer(&|| true)
-        .unwrap()
-}
-
 #[test]
 fn figures_that_are_none_of_the_usual_ones_are_found_by_running_statistics_and_said() {
     let mut data = data::load(&DataRequest::whole("digits")).unwrap();
-    let known = answered(160, 160, &data);
+    let known = answered("resnet8", 160..=160, &data);
     assert_eq!(known.warning, None, "the run's own scale is a usual one");
     // Without it the others are left, none of which fits.
     data.scales.retain(|scale| scale.source != "-1 to 1");
-    let assumed = answered(160, 160, &data);
+    let assumed = answered("resnet8", 160..=160, &data);
     assert!(assumed.doubtful, "{assumed:?}");
     let warning = assumed.warning.unwrap();
     let figures = warning.split(' ').filter_map(|word| word.parse().ok());
@@ -283,7 +278,7 @@ fn samples_that_training_never_saw_are_doubtful() {
     data = data.rescaled(&own.unwrap().clone());
     data.scale = PixelScale::default();
     data.scales.clear();
-    let known = answered(0, 160, &data);
+    let known = answered("resnet8", 0..=160, &data);
     assert_eq!(known.warning, None, "those that it saw");
     // Pixels in another order are no digits.
     let ColumnValues::F32(pixels) = &mut data.inputs[0].values else {
@@ -295,6 +290,26 @@ fn samples_that_training_never_saw_are_doubtful() {
             *pixel = old[at * 37 % 64];
         }
     }
-    let assumed = answered(0, 160, &data);
+    let assumed = answered("resnet8", 0..=160, &data);
     assert!(assumed.doubtful && assumed.warning.is_some(), "{assumed:?}");
+}
+
+#[test]
+fn running_statistics_are_foreign_to_blank_images_and_not_to_the_run_s_own() {
+    let mut data = data::load(&DataRequest::whole("digits")).unwrap();
+    let members = members_of("resnet8", 160..=160);
+    let shape = RunShape::of_model(&members[0], None, None).unwrap();
+    let are_foreign = |data: &Dataset| {
+        let (criterion, answers) = (Criterion::default(), Answers::default());
+        let rest = (&criterion, &Compute::on(Device::Cpu), &answers);
+        let question = question(&shape, &members, data, rest);
+        // The usual reading, which is the run's.
+        let inquiry = Inquiry::new(&question, &|| true).unwrap();
+        inquiry.are_foreign(0).unwrap()
+    };
+    assert!(!are_foreign(&data));
+    if let ColumnValues::F32(pixels) = &mut data.inputs[0].values {
+        pixels.fill(0.0);
+    }
+    assert!(are_foreign(&data));
 }

@@ -28,7 +28,7 @@ impl Inquiry<'_> {
         usual: &FittingScales,
     ) -> Result<Option<PixelScale>, LandscapeError> {
         let newest = self.question.newest();
-        let nearest = usual.scales.first().filter(|_| !usual.are_clear);
+        let nearest = usual.scales.first().filter(|_| !usual.are_clear());
         let (Some(newest), Some(nearest)) = (newest, nearest) else {
             return Ok(None);
         };

@@ -6,6 +6,7 @@ use crate::model::Recognized;
 use super::super::LandscapeError;
 use super::Basis;
 use super::inquiry::Inquiry;
+use super::statistics::FittingScales;
 use super::verdict::{self, AGAINST_UPDATES, FAR_HIGHER, FEWEST_UPDATES, LEVEL, Scores};
 
 /// The scales of pixels that are left where batch norm hides them from the updates, the one that is taken first.
@@ -32,7 +33,7 @@ impl Inquiry<'_> {
             Some(fitting) => self.own_scale(recognized, fitting)?,
             None => None,
         };
-        let is_clear = fitting.as_ref().is_some_and(|fitting| fitting.are_clear);
+        let is_clear = fitting.as_ref().is_some_and(FittingScales::are_clear);
         // Losses of what the run did not learn tell no scale; statistics do, under which the updates were not asked.
         if self.assumed.doubtful && !is_clear {
             return Ok(ScaleChoice {

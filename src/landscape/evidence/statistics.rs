@@ -16,8 +16,8 @@ use super::verdict;
 /// Distance above which running statistics fit no reading well enough to tell readings apart: those of a run that has just
 /// begun are in part the values that they began with, and at a high learning rate they lag behind the weights.
 pub(super) const FITTING: f64 = 0.1;
-/// Distance above which the statistics of training were not those of these samples. Those of ResNet-56 in its first epochs,
-/// at a high learning rate, are at 0.02.
+/// Distance above which the statistics of training were not those of these samples: the run's own are far below
+/// `FITTING`, also where they lag behind, and a wrong reading alone may reach it.
 const FOREIGN: f64 = 0.3;
 /// Multiple of the shortest distance up to which readings fit as well, and a distance that samples differ by anyway.
 pub(super) const AS_WELL: (f64, f64) = (1.5, 0.005);
@@ -51,10 +51,15 @@ pub(super) struct Fitting {
 pub(super) struct FittingScales {
     /// Those that fit as well as the best, the best first.
     pub(super) scales: Vec<usize>,
-    /// The best one fits well, so that no other evidence is needed.
-    pub(super) are_clear: bool,
     /// Distance of the best.
     pub(super) shortest: f64,
+}
+
+impl FittingScales {
+    /// Returns true if the best one fits well, so that no other evidence is needed.
+    pub(super) fn are_clear(&self) -> bool {
+        self.shortest <= FITTING
+    }
 }
 
 impl Inquiry<'_> {
@@ -143,7 +148,6 @@ impl Inquiry<'_> {
         scales.sort_by(|a, b| distances[*a].total_cmp(&distances[*b]));
         Ok(Some(FittingScales {
             scales,
-            are_clear: best <= FITTING,
             shortest: best,
         }))
     }

@@ -216,12 +216,20 @@ impl Assumed {
     /// Adds a reason to doubt, with what to check.
     fn warn(&mut self, reason: &str) {
         self.doubtful = true;
-        self.warning = Some(match self.warning.take() {
-            Some(known) => format!("{reason}; {known}"),
+        self.say_first(match &self.warning {
+            Some(_) => reason.to_owned(),
             None if self.function.reading == Reading::default() => {
                 format!("{reason}: {CHECK_EXPORTED}")
             }
             None => format!("{reason}: {CHECK}"),
+        });
+    }
+
+    /// Puts a sentence before what is warned of already.
+    fn say_first(&mut self, said: String) {
+        self.warning = Some(match self.warning.take() {
+            Some(known) => format!("{said}; {known}"),
+            None => said,
         });
     }
 
@@ -265,15 +273,11 @@ impl Assumed {
 
     /// Doubts usual pixels where the running statistics are those of others.
     pub(super) fn is_of_own_scale(&mut self, own: &PixelScale) {
-        let reason = format!(
+        self.doubtful = true;
+        self.say_first(format!(
             "batch norm's running statistics fit none of the usual normalizations; {} would: say how this set was normalized by --mean and --std",
             own.to_hundredths()
-        );
-        self.doubtful = true;
-        self.warning = Some(match self.warning.take() {
-            Some(known) => format!("{reason}; {known}"),
-            None => reason,
-        });
+        ));
     }
 
     /// Says in a line what is assumed.
@@ -334,10 +338,7 @@ impl Assumed {
             self.taken(),
             other.taken()
         );
-        self.warning = Some(match self.warning.take() {
-            Some(known) => format!("{said}; {known}"),
-            None => said,
-        });
+        self.say_first(said);
         self.warning.as_deref()
     }
 

@@ -57,10 +57,11 @@ fn render_random(app: &App, area: Rect, buffer: &mut Buffer) {
         return;
     }
     let (Some(_), Some(trajectory)) = (plane, &snapshot.trajectory) else {
-        let why = if snapshot.trajectory.is_some() {
-            "The random plane is not measured yet; after `space` it goes on."
-        } else {
-            "The random plane begins with the first checkpoint."
+        let why = match &snapshot.trajectory {
+            None => "The random plane begins with the first checkpoint.",
+            // The picture stands still, and what was asked for since is not in it.
+            Some(_) if app.lag().is_some() => "The random plane is not in the frozen picture.",
+            Some(_) => "The random plane is not measured yet.",
         };
         return render_sentence(app, why, inner, buffer);
     };
